@@ -1,0 +1,48 @@
+"""Every check that needs no running code, each reported; any that fails fails the whole."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PROGRAMS = Path(sys.executable).parent
+
+
+def checks() -> list[tuple[str, list[str]]]:
+    """What is checked, and the command that does."""
+    python = str(PROGRAMS / "python")
+    handlers = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("functions/*/app.py"))
+    return [
+        ("style", ["ruff", "check", "."]),
+        ("format", ["ruff", "format", "--check", "."]),
+        ("types of the library", ["mypy", "layers/holdfast/holdfast"]),
+        # Every handler is a module named app, so each is checked in a run of its own, after the library is cached.
+        *((f"types of {handler.split('/')[1]}", ["mypy", handler]) for handler in handlers),
+        ("types of the local stack", ["mypy", "local"]),
+        ("arrows between modules", ["lint-imports"]),
+        ("template", ["cfn-lint", "template.yaml"]),
+        ("template, by sam", ["sam", "validate", "--lint", "--region", "us-east-1"]),
+        ("lock", [python, "-m", "local.lock", "--check"]),
+        ("API document", [python, "-m", "local.openapi", "--check"]),
+    ]
+
+
+def main() -> int:
+    """Run every check; print what a failed one said."""
+    failed: list[str] = []
+    for name, command in checks():
+        started = time.monotonic()
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        outcome = "ok" if done.returncode == 0 else "FAILED"
+        print(f"{name:.<36} {outcome} ({time.monotonic() - started:.1f} s)", flush=True)
+        if done.returncode != 0:
+            failed.append(name)
+            print((done.stdout + done.stderr).strip() + "\n", flush=True)
+    if failed:
+        print(f"make lint failed: {', '.join(failed)}.", file=sys.stderr)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,108 @@
+"""Write the one lock, and the vendor layer's requirements as the part of it that functions need; or check both."""
+
+import argparse
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parent.parent
+LOCK = ROOT / "requirements.lock"
+VENDOR = ROOT / "layers" / "vendor" / "requirements.txt"
+# The Lambda runtime brings boto3 and what it stands on; jmespath stays because Powertools asks for it itself.
+BROUGHT_BY_RUNTIME = {"boto3", "botocore", "s3transfer", "urllib3", "python-dateutil", "six"}
+HEADER = "# Derived from requirements.lock; `make lock` writes it, `make lint` proves it.\n"
+
+
+def pins(lock: str) -> dict[str, str]:
+    """Every pinned package of a lock, by canonical name, with the lines that pin and hash it."""
+    blocks: dict[str, str] = {}
+    name = ""
+    for line in lock.splitlines(keepends=True):
+        if line.startswith("#") or not line.strip():
+            continue
+        if not line.startswith(" "):
+            name = canonicalize_name(line.split("==")[0])
+        blocks[name] = blocks.get(name, "") + line
+    return blocks
+
+
+def declared(group: str | None = None) -> list[Requirement]:
+    """What pyproject.toml asks for: at run time, or in a dependency group."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    lines = project["dependency-groups"][group] if group else project["project"]["dependencies"]
+    return [Requirement(line) for line in lines]
+
+
+def runtime_packages() -> set[str]:
+    """The run-time dependencies and all that they need, as installed, without what the runtime brings."""
+    from importlib.metadata import requires
+
+    wanted: set[str] = set()
+    waiting = declared()
+    while waiting:
+        requirement = waiting.pop()
+        name = canonicalize_name(requirement.name)
+        if name in wanted or name in BROUGHT_BY_RUNTIME:
+            continue
+        wanted.add(name)
+        needed = [Requirement(line) for line in requires(name) or []]
+        waiting += [need for need in needed if need.marker is None or need.marker.evaluate({"extra": ""})]
+    return wanted
+
+
+def vendor_requirements(lock: str) -> str:
+    """The vendor layer's requirements file."""
+    blocks = pins(lock)
+    return HEADER + "".join(blocks[name] for name in sorted(runtime_packages()))
+
+
+def disagreements() -> list[str]:
+    """What is wrong with the committed lock files, a sentence each."""
+    lock = LOCK.read_text()
+    found = []
+    if VENDOR.read_text() != vendor_requirements(lock):
+        found.append(f"{VENDOR.relative_to(ROOT)} is not of the lock")
+    if "://" in lock:
+        found.append("requirements.lock names a host")
+    versions = {name: block.split("==")[1].split()[0] for name, block in pins(lock).items()}
+    for requirement in declared() + declared("dev"):
+        version = versions.get(canonicalize_name(requirement.name))
+        if version is None or version not in requirement.specifier:
+            found.append(f"requirements.lock does not meet {requirement}")
+    return found
+
+
+def write() -> None:
+    """Resolve anew, for every Python and machine the project is for."""
+    subprocess.run(
+        [
+            "uv", "pip", "compile", "pyproject.toml", "--group", "dev", "--universal", "--python-version", "3.11",
+            "--generate-hashes", "--no-annotate", "--custom-compile-command", "make lock", "--upgrade", "--quiet",
+            "--output-file", LOCK.name,
+        ],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )  # fmt: skip
+    VENDOR.write_text(vendor_requirements(LOCK.read_text()))
+
+
+def main() -> int:
+    """Write both files, or with --check say what is wrong with them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="change nothing, only say what does not agree")
+    if not parser.parse_args().check:
+        write()
+        return 0
+    found = disagreements()
+    for sentence in found:
+        print(f"{sentence}; make lock writes it anew.", file=sys.stderr)
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,32 @@
+"""What a person at a terminal sees: numbered steps, and one clear sentence when something fails."""
+
+import sys
+import time
+
+
+class Failure(Exception):
+    """Something that stops the command; the message is one clear sentence for a person."""
+
+
+class Steps:
+    """Prints each step as it starts and how long it took."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._number = 0
+        self._started = time.monotonic()
+
+    def begin(self, sentence: str) -> None:
+        """Announce the next step."""
+        self._number += 1
+        print(f"[{self._number}/{self._total}] {sentence} ...", flush=True)
+
+    def seconds(self) -> float:
+        """Seconds since the first step."""
+        return time.monotonic() - self._started
+
+
+def fail(failure: Failure) -> int:
+    """Print a failure on stderr; returns the exit code that says so."""
+    print(f"\nHoldfast could not go on: {failure}", file=sys.stderr, flush=True)
+    return 1
