@@ -1,0 +1,93 @@
+"""`make run`: Holdfast on this machine, with something to sell, until Ctrl-C."""
+
+import argparse
+import signal
+import sys
+import time
+from types import FrameType
+
+from local import build, demo
+from local.stack import Stack
+from local.terminal import Failure, Steps, fail
+
+
+class Stopped(Exception):
+    """Somebody asked the process to end."""
+
+
+def _stop(number: int, _frame: FrameType | None) -> None:
+    # Once is enough: a second Ctrl-C must not interrupt the stopping.
+    for handled in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(handled, signal.SIG_IGN)
+    raise Stopped(number)
+
+
+def serve(port: int) -> None:
+    """Build, start, deploy, load, and serve until stopped."""
+    steps = Steps(5)
+    stack = Stack(port)
+    demo_file = build.STATE / "demo.json"
+    try:
+        steps.begin(f"Starting an emulated AWS on port {port}")
+        stack.start()
+        steps.begin("Building functions and layers")
+        build.build()
+        steps.begin("Deploying template.yaml")
+        stack.deploy()
+        steps.begin("Loading demo data")
+        loaded = demo.load(stack)
+        steps.begin("Warming the functions up")
+        demo.warm(stack, loaded)
+        loaded.write(demo_file)
+        _print_ready(loaded, steps.seconds())
+        while stack.is_running():
+            time.sleep(0.5)
+        raise Failure(f"the emulated AWS ended; its log is {stack.log}")
+    finally:
+        demo_file.unlink(missing_ok=True)
+        stack.stop()
+
+
+def _print_ready(loaded: demo.Demo, seconds: float) -> None:
+    on_sale = "\n".join(
+        f"    {product['id']:<6} {product['name']} ({product['total_stock']})" for product in loaded.products
+    )
+    print(
+        f"""
+Holdfast is ready after {seconds:.0f} s.
+
+  API            {loaded.base_url}
+  Documentation  {loaded.base_url}/api/v1/docs
+  Service key    {loaded.service_key}   (tenant {loaded.tenant}; may act for any user)
+  Demo accounts  {", ".join(loaded.accounts)}
+  On sale
+{on_sale}
+
+Reserve one piece; paste this into another terminal:
+
+{loaded.reserve_command()}
+
+The same is in .local/demo.json. Ctrl-C stops everything.
+""",
+        flush=True,
+    )
+
+
+def main() -> int:
+    """Serve; a failure is one sentence and exit code 1, being asked to stop is none."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, default=3000, help="where the API is served on 127.0.0.1")
+    port = parser.parse_args().port
+    for handled in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(handled, _stop)
+    try:
+        serve(port)
+    except Failure as failure:
+        return fail(failure)
+    except Stopped:
+        print("\nHoldfast has stopped.", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
