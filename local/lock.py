@@ -30,6 +30,11 @@ def pins(lock: str) -> dict[str, str]:
     return blocks
 
 
+def versions(lock: str) -> dict[str, str]:
+    """The version of every package that a lock pins."""
+    return {name: block.split("==")[1].split()[0] for name, block in pins(lock).items()}
+
+
 def declared(group: str | None = None) -> list[Requirement]:
     """What pyproject.toml asks for: at run time, or in a dependency group."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -68,9 +73,9 @@ def disagreements() -> list[str]:
         found.append(f"{VENDOR.relative_to(ROOT)} is not of the lock")
     if "://" in lock:
         found.append("requirements.lock names a host")
-    versions = {name: block.split("==")[1].split()[0] for name, block in pins(lock).items()}
+    pinned = versions(lock)
     for requirement in declared() + declared("dev"):
-        version = versions.get(canonicalize_name(requirement.name))
+        version = pinned.get(canonicalize_name(requirement.name))
         if version is None or version not in requirement.specifier:
             found.append(f"requirements.lock does not meet {requirement}")
     return found

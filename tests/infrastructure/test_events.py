@@ -1,0 +1,85 @@
+"""Streams, queues and schedules: nothing that fails for good is lost without a trace."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+Properties = dict[str, dict[str, Any]]
+OfType = Callable[[str], Properties]
+
+
+def queue_of(arn: dict[str, Any]) -> str:
+    name, attribute = arn["Fn::GetAtt"]
+    assert attribute == "Arn"
+    return str(name)
+
+
+def test_every_stream_consumer_has_bounds_and_a_dead_letter_target(of_type: OfType) -> None:
+    queues = of_type("AWS::SQS::Queue")
+    mappings = of_type("AWS::Lambda::EventSourceMapping")
+    streams = [mapping for mapping in mappings.values() if mapping["EventSourceArn"]["Fn::GetAtt"][1] == "StreamArn"]
+    assert streams
+    for mapping in streams:
+        assert queue_of(mapping["DestinationConfig"]["OnFailure"]["Destination"]) in queues
+        assert mapping["BisectBatchOnFunctionError"] is True
+        assert 1 <= mapping["MaximumRetryAttempts"] <= 100
+        assert 60 <= mapping["MaximumRecordAgeInSeconds"] <= 86400
+        assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+
+
+def test_the_stream_consumer_sees_only_what_falls_due(of_type: OfType) -> None:
+    mapping = of_type("AWS::Lambda::EventSourceMapping")["ExpirySchedulerFunctionTableStream"]
+    (only,) = mapping["FilterCriteria"]["Filters"]
+    assert json.loads(only["Pattern"]) == {"dynamodb": {"NewImage": {"due": {"N": [{"exists": True}]}}}}
+
+
+def test_every_queue_consumer_has_a_dead_letter_queue_and_reports_single_failures(of_type: OfType) -> None:
+    queues = of_type("AWS::SQS::Queue")
+    mappings = of_type("AWS::Lambda::EventSourceMapping")
+    consumed = [mapping for mapping in mappings.values() if mapping["EventSourceArn"]["Fn::GetAtt"][0] in queues]
+    assert consumed
+    for mapping in consumed:
+        redrive = queues[queue_of(mapping["EventSourceArn"])]["RedrivePolicy"]
+        assert queue_of(redrive["deadLetterTargetArn"]) in queues
+        assert redrive["maxReceiveCount"] >= 2
+        assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+
+
+def test_every_schedule_has_a_retry_bound_and_a_dead_letter_queue(of_type: OfType) -> None:
+    queues = of_type("AWS::SQS::Queue")
+    for schedule in of_type("AWS::Scheduler::Schedule").values():
+        assert queue_of(schedule["Target"]["DeadLetterConfig"]["Arn"]) in queues
+        assert "MaximumRetryAttempts" in schedule["Target"]["RetryPolicy"]
+
+
+def test_dead_letters_are_kept_as_long_as_sqs_can_and_raise_an_alarm(of_type: OfType) -> None:
+    queues = of_type("AWS::SQS::Queue")
+    consumed = {
+        mapping["EventSourceArn"]["Fn::GetAtt"][0] for mapping in of_type("AWS::Lambda::EventSourceMapping").values()
+    }
+    watched = {
+        dimension["Value"]["Fn::GetAtt"][0]
+        for alarm in of_type("AWS::CloudWatch::Alarm").values()
+        for dimension in alarm["Dimensions"]
+        if dimension["Name"] == "QueueName"
+    }
+    dead = set(queues) - consumed
+    assert dead
+    assert dead == watched
+    for name in dead:
+        assert queues[name]["MessageRetentionPeriod"] == 1209600
+
+
+def test_queues_are_encrypted(of_type: OfType) -> None:
+    assert all(queue["SqsManagedSseEnabled"] is True for queue in of_type("AWS::SQS::Queue").values())
+
+
+def test_consumers_may_do_what_their_sources_ask(production: dict[str, Any]) -> None:
+    def allowed(role: str) -> set[str]:
+        (policy,) = production["Resources"][role]["Properties"]["Policies"]
+        return {action for statement in policy["PolicyDocument"]["Statement"] for action in statement["Action"]}
+
+    reading_a_queue = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
+    reading_a_stream = {"dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"}
+    assert reading_a_queue <= allowed("ExpiryFunctionRole")
+    assert reading_a_stream | {"sqs:SendMessage"} <= allowed("ExpirySchedulerFunctionRole")

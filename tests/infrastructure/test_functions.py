@@ -1,0 +1,110 @@
+"""Functions: what they read, what they may do, where their logs go."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from holdfast.platform.settings import SETTINGS_BY_FUNCTION, Settings
+from local import build
+
+Properties = dict[str, dict[str, Any]]
+FOLDERS = sorted(path.parent.name for path in Path(build.ROOT).glob("functions/*/app.py"))
+
+
+def logical_name(folder: str) -> str:
+    return "".join(word.capitalize() for word in folder.split("_")) + "Function"
+
+
+def statements(production: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    return [
+        (name, statement)
+        for name, resource in production["Resources"].items()
+        if resource["Type"] == "AWS::IAM::Role"
+        for policy in resource["Properties"]["Policies"]
+        for statement in policy["PolicyDocument"]["Statement"]
+    ]
+
+
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def test_every_folder_is_a_function_and_the_other_way_round(functions: Properties) -> None:
+    assert {logical_name(folder) for folder in FOLDERS} == set(functions)
+    for folder in FOLDERS:
+        assert (build.BUILD / logical_name(folder) / "app.py").is_file()
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_every_variable_a_function_reads_is_set(functions: Properties, folder: str) -> None:
+    variables = functions[logical_name(folder)]["Environment"]["Variables"]
+    model = SETTINGS_BY_FUNCTION.get(folder, Settings)
+    read = {str(field.alias) for field in model.model_fields.values()}
+    assert read <= set(variables)
+    given = {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE", "LOG_LEVEL"}
+    assert set(variables) - given <= read, "a variable that nobody reads"
+
+
+def test_functions_call_an_emulator_only_where_there_is_one(functions: Properties, emulated: dict[str, Any]) -> None:
+    assert not [
+        name for name, function in functions.items() if "AWS_ENDPOINT_URL" in function["Environment"]["Variables"]
+    ]
+    for name in functions:
+        variables = emulated["Resources"][name]["Properties"]["Environment"]["Variables"]
+        assert variables["AWS_ENDPOINT_URL"] == "http://localhost:3000"
+
+
+def test_every_function_keeps_its_logs_for_a_set_time(
+    functions: Properties, of_type: Callable[[str], Properties]
+) -> None:
+    groups = of_type("AWS::Logs::LogGroup")
+    for function in functions.values():
+        group = groups[function["LoggingConfig"]["LogGroup"]["Ref"]]
+        assert int(group["RetentionInDays"]) >= 1
+        assert group["LogGroupName"] == f"/aws/lambda/{function['FunctionName']}"
+
+
+def test_functions_share_no_role(functions: Properties) -> None:
+    roles = [function["Role"]["Fn::GetAtt"][0] for function in functions.values()]
+    assert len(set(roles)) == len(functions)
+
+
+def test_no_role_may_do_everything_of_anything(production: dict[str, Any]) -> None:
+    for role, statement in statements(production):
+        assert not [action for action in listed(statement["Action"]) if "*" in action], role
+        assert "NotAction" not in statement
+        for resource in listed(statement["Resource"]):
+            # References to this stack's own resources, or strings without any wildcard.
+            assert isinstance(resource, dict) or "*" not in resource, role
+
+
+def test_roles_stand_on_no_managed_policy_while_tracing_is_off(production: dict[str, Any]) -> None:
+    for name, resource in production["Resources"].items():
+        if resource["Type"] == "AWS::IAM::Role":
+            assert not resource["Properties"].get("ManagedPolicyArns"), name
+
+
+def test_roles_reach_only_the_kinds_of_item_they_need(production: dict[str, Any]) -> None:
+    """One role serves all tenants, so leading keys tell kinds of item apart."""
+    for role, statement in statements(production):
+        tables = [part for part in listed(statement["Resource"]) if part == {"Fn::GetAtt": ["Table", "Arn"]}]
+        if tables and role != "HealthFunctionRole":
+            patterns = statement["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
+            assert all(pattern.startswith("*#") for pattern in patterns), role
+
+
+def test_nobody_scans_or_deletes_a_table(production: dict[str, Any]) -> None:
+    allowed = {
+        "dynamodb:GetItem",
+        "dynamodb:BatchGetItem",
+        "dynamodb:Query",
+        "dynamodb:PutItem",
+        "dynamodb:UpdateItem",
+        "dynamodb:DescribeStream",
+        "dynamodb:GetRecords",
+        "dynamodb:GetShardIterator",
+    }
+    used = {action for _, statement in statements(production) for action in listed(statement["Action"])}
+    assert {action for action in used if action.startswith("dynamodb:")} <= allowed
