@@ -12,8 +12,6 @@ from local.stack import Stack
 from local.terminal import Failure
 
 TENANT = "demo"
-# The same on every machine, so that a command copied from one run works in the next; an emulator is all it opens.
-SERVICE_KEY = "hf_demo_local_only_0123456789abcdef"
 ACCOUNTS = ("ada", "grace", "linus")
 PRODUCTS: tuple[dict[str, Any], ...] = (
     {
@@ -61,25 +59,26 @@ class Demo:
 
 def load(stack: Stack) -> Demo:
     """Issue the demo tenant's service key, and put its products on sale over HTTP with it."""
-    issue_service_key(stack, TENANT, "demo data", SERVICE_KEY)
-    client = Client(stack.base_url, SERVICE_KEY)
+    service_key = issue_service_key(stack, TENANT, "demo data")
+    client = Client(stack.base_url, service_key)
     products = []
     for product in PRODUCTS:
         answer = client.post("/api/products", product)
         if answer.status != 201:
             raise Failure(f"the demo product {product['name']!r} was answered {answer.status}: {answer.body}")
         products.append(answer.body["data"])
-    return Demo(stack.base_url, SERVICE_KEY, TENANT, list(ACCOUNTS), products)
+    return Demo(stack.base_url, service_key, TENANT, list(ACCOUNTS), products)
 
 
-def issue_service_key(stack: Stack, tenant: str, label: str, token: str | None = None) -> str:
-    """Issue a service key of a tenant straight into the stack's identity table; returns the plain key."""
+def issue_service_key(stack: Stack, tenant: str, label: str) -> str:
+    """Issue a service key of a tenant, for everything a key can do, straight into the stack's identity table."""
     with stack.environment():
         from holdfast.identity import service_keys
-        from holdfast.platform import dynamodb
+        from holdfast.platform.clock import SystemClock
+        from holdfast.platform.dynamodb import connect
 
-        store = dynamodb.connect(stack.outputs["IdentityTableName"])
-        return service_keys.issue(store, tenant, ["service"], label, token)
+        store = connect(stack.outputs["IdentityTableName"])
+        return service_keys.issue(store, SystemClock(), tenant, service_keys.ROLES, label)
 
 
 def warm(stack: Stack, demo: Demo) -> None:
@@ -99,9 +98,10 @@ def warm(stack: Stack, demo: Demo) -> None:
         lambdas.invoke(FunctionName=stack.function_name(folder), Payload=json.dumps({"Records": []}))
 
     with ThreadPoolExecutor(max_workers=4) as pool:
-        calls = [pool.submit(client.get, path) for path in reads]
-        calls += [pool.submit(invoke, folder) for folder in ("expiry_scheduler", "expiry", "sweeper")]
-        answers = [call.result() for call in calls]
-    for path, answer in zip(reads, answers, strict=False):
-        if answer is not None and answer.status >= 500:
-            raise Failure(f"{path} was answered {answer.status}; what the functions printed is in {stack.log}")
+        answers = [pool.submit(client.get, path) for path in reads]
+        calls = [pool.submit(invoke, folder) for folder in ("expiry_scheduler", "expiry", "sweeper")]
+        for call in calls:
+            call.result()
+    for path, answer in zip(reads, answers, strict=True):
+        if answer.result().status >= 500:
+            raise Failure(f"{path} was answered {answer.result().status}; what functions printed is in {stack.log}")
