@@ -1,0 +1,89 @@
+"""Health: what the API depends on, each with its state and how long it took to answer."""
+
+import time
+from collections.abc import Callable
+from functools import cache
+from typing import Any, Literal
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
+from pydantic import BaseModel, Field
+
+from holdfast.platform import http
+from holdfast.platform.dynamodb import Store, connect
+from holdfast.platform.queues import messages_waiting
+from holdfast.platform.settings import HealthSettings, settings
+from holdfast.platform.tables import Keys
+
+app = APIGatewayRestResolver(enable_validation=True, response_validation_error_http_code=500)
+
+SLOW = 1_000
+"""Milliseconds from which a dependency that answers is called degraded."""
+
+_logger = Logger()
+
+
+class HealthOfDependency(BaseModel):
+    """One dependency; `waiting` is the number of messages in a queue."""
+
+    state: Literal["ok", "degraded", "down"]
+    latency_ms: float
+    waiting: int | None = None
+
+
+class Health(BaseModel):
+    """The whole: `down` where nothing can be sold, `degraded` where something is slow or holds come back late."""
+
+    status: Literal["ok", "degraded", "down"]
+    dependencies: dict[str, HealthOfDependency] = Field(
+        examples=[{"table": {"state": "ok", "latency_ms": 4.2, "waiting": None}}]
+    )
+
+
+@cache
+def _stores() -> tuple[Store, Store]:
+    known = settings(HealthSettings)
+    return connect(known.table_name), connect(known.identity_table_name)
+
+
+@app.get(
+    "/api/v1/health",
+    tags=["operations"],
+    summary="Health of the service",
+    responses={503: {"description": "Nothing can be sold.", "content": {"application/json": {"model": Health}}}},
+)
+def health() -> Response[Health]:
+    """Ask every dependency once: 200 while things can be sold, 503 when they cannot."""
+    table, identity = _stores()
+    nobody = Keys("health")
+    found = {
+        "table": _asked(lambda: table.get_raw(nobody.counter("probe"))),
+        "identity_table": _asked(lambda: identity.get_raw(nobody.service_key("probe"))),
+        "expiry_queue": _asked(lambda: messages_waiting(settings(HealthSettings).expiry_queue_url)),
+    }
+    vital = (found["table"].state, found["identity_table"].state)
+    status: Literal["ok", "degraded", "down"] = "ok"
+    if "down" in vital:
+        status = "down"
+    elif any(dependency.state != "ok" for dependency in found.values()):
+        status = "degraded"
+    return Response(503 if status == "down" else 200, http.JSON, Health(status=status, dependencies=found))
+
+
+def _asked(question: Callable[[], Any]) -> HealthOfDependency:
+    started = time.perf_counter()
+    try:
+        answer = question()
+    except Exception:
+        _logger.exception("dependency down")
+        return HealthOfDependency(state="down", latency_ms=_since(started))
+    latency = _since(started)
+    waiting = answer if isinstance(answer, int) else None
+    return HealthOfDependency(state="ok" if latency < SLOW else "degraded", latency_ms=latency, waiting=waiting)
+
+
+def _since(started: float) -> float:
+    return round((time.perf_counter() - started) * 1000, 1)
+
+
+handler = http.entry(app, public=True)

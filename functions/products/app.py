@@ -1,0 +1,227 @@
+"""Products of the older flash deals API: put on sale, list, read, change, count (WIRE.md, section 1)."""
+
+from decimal import Decimal
+from functools import cache, partial
+from typing import Annotated, Literal
+
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver
+from aws_lambda_powertools.event_handler.openapi.params import Header, Path, Query
+from pydantic import BaseModel, Field, StrictBool, StrictInt, StrictStr
+
+from holdfast.catalogue.products import stock, terms
+from holdfast.catalogue.products.stock import NewProduct
+from holdfast.claims.pool import Terms
+from holdfast.platform import http
+from holdfast.platform.clock import to_text
+from holdfast.platform.dynamodb import connect
+from holdfast.platform.errors import Fault, Malformed
+from holdfast.platform.fields import Currency, DecimalNumber, IdempotencyKey, Money
+from holdfast.platform.money import from_minor, to_minor
+from holdfast.platform.settings import ProductsSettings, settings
+from holdfast.platform.tables import ProductItem
+from holdfast.reservations.engine import Engine
+from holdfast.reservations.idempotency import KeyedRequest, hash_of
+
+app = APIGatewayRestResolver(
+    enable_validation=True, response_validation_error_http_code=500, json_body_deserializer=http.read_json
+)
+
+ProductInPath = Annotated[str, Path(pattern=r"^[A-Za-z0-9_]{1,40}$", examples=["1"])]
+ProductName = Annotated[StrictStr, Field(min_length=1, max_length=200, examples=["Laptop"])]
+ProductText = Annotated[StrictStr, Field(max_length=4_000)]
+ProductStock = Annotated[StrictInt, Field(ge=0, le=10_000_000, description="Units in all: free, held and sold.")]
+ProductMost = Annotated[StrictInt, Field(ge=1, le=10_000, description="Units one user may hold and buy together.")]
+
+
+class ProductBody(BaseModel):
+    """A product to put on sale."""
+
+    name: ProductName
+    description: ProductText | None = None
+    total_stock: ProductStock
+    price: Money | None = Field(None, description="Price of one; nothing means free.", examples=["19.99"])
+    currency: Currency | None = None
+    max_per_user: ProductMost | None = None
+    expected_peak_per_second: Annotated[StrictInt, Field(ge=1, le=100_000)] | None = Field(
+        None, description="Reserves a second to plan for; decides over how many counters the stock is spread."
+    )
+
+
+class ProductPatchBody(BaseModel):
+    """What to change of a product; what is left out stays, and null takes a limit or a description away."""
+
+    name: ProductName | None = None
+    description: ProductText | None = None
+    total_stock: ProductStock | None = None
+    price: Money | None = None
+    currency: Currency | None = None
+    max_per_user: ProductMost | None = None
+    on_sale: StrictBool | None = None
+
+
+class ProductData(BaseModel):
+    """A product."""
+
+    id: str
+    name: str
+    description: str | None
+    total_stock: int
+    price: DecimalNumber
+    currency: str
+    max_per_user: int | None
+    on_sale: bool
+    created_at: str
+    updated_at: str
+
+
+class ProductAnswer(BaseModel):
+    """A product, in the older envelope."""
+
+    success: Literal[True] = True
+    data: ProductData
+    message: str
+
+
+class ProductsAnswer(BaseModel):
+    """Products, in the older envelope; `next` is the id to go on after, null at the end."""
+
+    success: Literal[True] = True
+    data: list[ProductData]
+    message: str
+    next: str | None
+
+
+class ProductStatusData(BaseModel):
+    """A product's units: total = available + reserved + sold."""
+
+    id: str
+    name: str
+    total_stock: int
+    reserved_stock: int
+    available_stock: int
+    sold_stock: int
+
+
+class ProductStatusAnswer(BaseModel):
+    """A product's units, in the older envelope."""
+
+    success: Literal[True] = True
+    data: ProductStatusData
+    message: str
+
+
+@cache
+def engine() -> Engine:
+    """Return this warm function's engine."""
+    return Engine(connect(settings(ProductsSettings).table_name))
+
+
+@app.post("/api/products", status_code=201, tags=["products"], summary="Put a product on sale")
+def create(
+    body: ProductBody,
+    idempotency_key: Annotated[IdempotencyKey | None, Header(alias="Idempotency-Key", examples=["laptop"])] = None,
+) -> ProductAnswer:
+    """Put stock on sale; the product's id is the next number of its tenant."""
+    caller = http.caller_of(app)
+    caller.needs("admin")
+    currency = body.currency or settings(ProductsSettings).default_currency
+    product = NewProduct(
+        name=body.name,
+        description=body.description,
+        total_stock=body.total_stock,
+        price_minor=_minor(body.price or Decimal(), currency),
+        currency=currency,
+        max_per_user=body.max_per_user,
+        expected_peak=body.expected_peak_per_second,
+    )
+    keyed = None
+    if idempotency_key is not None:
+        body_hash = hash_of(body.model_dump(mode="json"))
+        keyed = KeyedRequest(caller.tenant, caller.name, "products", idempotency_key, body_hash)
+    return ProductAnswer(data=_shaped(stock.create(engine(), caller.tenant, product, keyed)), message="Created.")
+
+
+@app.get("/api/products", tags=["products"], summary="List products")
+def list_all(
+    limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
+    after: Annotated[str | None, Query(pattern=r"^[A-Za-z0-9_]{1,40}$")] = None,
+) -> ProductsAnswer:
+    """List products in the order of their ids."""
+    products, following = stock.list_all(engine(), http.caller_of(app).tenant, limit, after)
+    return ProductsAnswer(data=[_shaped(product) for product in products], message="Products.", next=following)
+
+
+@app.get("/api/products/<product_id>", tags=["products"], summary="Read a product")
+def read(product_id: ProductInPath) -> ProductAnswer:
+    """Read one product."""
+    return ProductAnswer(data=_shaped(stock.get(engine(), http.caller_of(app).tenant, product_id)), message="Product.")
+
+
+@app.patch("/api/products/<product_id>", tags=["products"], summary="Restock, reprice or rename")
+def change(product_id: ProductInPath, body: ProductPatchBody) -> ProductAnswer:
+    """Change what is given; answers when every counter has the new price. What is held keeps its price."""
+    caller = http.caller_of(app)
+    caller.needs("admin")
+    rewritten = partial(_rewritten, body)
+    rewritten(terms.terms_of(stock.get(engine(), caller.tenant, product_id)))
+    if body.total_stock is not None:
+        stock.set_total(engine(), caller.tenant, product_id, body.total_stock)
+    terms.change(engine(), caller.tenant, product_id, rewritten)
+    if body.name is not None:
+        terms.rename(engine(), caller.tenant, product_id, body.name)
+    if "description" in body.model_fields_set:
+        terms.describe(engine(), caller.tenant, product_id, body.description)
+    return ProductAnswer(data=_shaped(stock.get(engine(), caller.tenant, product_id)), message="Changed.")
+
+
+@app.get("/api/products/<product_id>/status", tags=["products"], summary="Count a product's units")
+def status(product_id: ProductInPath) -> ProductStatusAnswer:
+    """Count free, held and sold units, exactly."""
+    counted = stock.count(engine(), http.caller_of(app).tenant, product_id)
+    data = ProductStatusData(
+        id=product_id,
+        name=counted.name,
+        total_stock=counted.total,
+        reserved_stock=counted.held,
+        available_stock=counted.available,
+        sold_stock=counted.sold,
+    )
+    return ProductStatusAnswer(data=data, message="Units.")
+
+
+def _rewritten(body: ProductPatchBody, old: Terms) -> Terms:
+    """Return `old` with what `body` changes of it; raises Malformed for a price that the currency cannot have."""
+    currency = body.currency or old.currency
+    if currency != old.currency and body.price is None:
+        raise Malformed(faults=[Fault("price", "A new currency needs a price in it.", "missing")])
+    return old._replace(
+        price_minor=old.price_minor if body.price is None else _minor(body.price, currency),
+        currency=currency,
+        on_sale=old.on_sale if body.on_sale is None else body.on_sale,
+        max_per_user=body.max_per_user if "max_per_user" in body.model_fields_set else old.max_per_user,
+    )
+
+
+def _minor(price: Decimal, currency: str) -> int:
+    try:
+        return to_minor(price, currency)
+    except ValueError as wrong:
+        raise Malformed(faults=[Fault("price", f"Not a price in {currency}.", "invalid")]) from wrong
+
+
+def _shaped(product: ProductItem) -> ProductData:
+    return ProductData(
+        id=stock.id_of(product),
+        name=product.name,
+        description=product.description,
+        total_stock=product.total_stock,
+        price=from_minor(product.price_minor, product.currency),
+        currency=product.currency,
+        max_per_user=product.max_per_user,
+        on_sale=product.on_sale,
+        created_at=to_text(product.created_at),
+        updated_at=to_text(product.updated_at),
+    )
+
+
+handler = http.entry(app)

@@ -1,0 +1,48 @@
+"""The sweeper, once a minute: whatever fell due and slipped through is found by the index of due things."""
+
+from functools import cache
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+
+from holdfast.catalogue.products.terms import resume
+from holdfast.platform.dynamodb import connect
+from holdfast.platform.settings import TableSettings, settings
+from holdfast.platform.tables import DUE_BUCKETS, is_hold, product_of
+from holdfast.reservations.engine import Engine
+from holdfast.reservations.expiry import sweep
+
+GRACE = 5_000
+"""Milliseconds that the queue has for itself before the sweeper steps in."""
+
+_ENOUGH = 10_000
+"""Milliseconds of its own time that the sweeper leaves unused; the next minute goes on."""
+
+_logger = Logger()
+_metrics = Metrics()
+
+
+@cache
+def engine() -> Engine:
+    """Return this warm function's engine."""
+    return Engine(connect(settings(TableSettings).table_name))
+
+
+@_metrics.log_metrics
+def handler(_: dict[str, Any], context: Any) -> dict[str, int]:
+    """Expire lapsed holds and finish price changes that broke off; return how many of each."""
+    swept = resumed = 0
+    for bucket in range(DUE_BUCKETS):
+        while context.get_remaining_time_in_millis() > _ENOUGH:
+            keys = engine().store.query_due(bucket, engine().clock.now() - GRACE)
+            found = sweep(engine(), [key for key in keys if is_hold(key)])
+            products = [key for key in keys if product_of(key) is not None]
+            for key in products:
+                resume(engine(), key)
+            swept, resumed = swept + found, resumed + len(products)
+            if not found:
+                break
+    _metrics.add_metric("SweptHolds", MetricUnit.Count, swept)
+    _logger.info("swept", extra={"holds": swept, "products": resumed})
+    return {"holds": swept, "products": resumed}

@@ -1,0 +1,53 @@
+"""Every address that no other function has: 404, or 405 with the methods that there are, and OPTIONS.
+
+On AWS a known address with another method never comes here: API Gateway answers it, through its gateway responses.
+"""
+
+import re
+from typing import Any
+
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
+
+from holdfast.platform import http
+from holdfast.platform.errors import NotFound
+
+METHODS = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"]
+
+ROUTES: dict[str, list[str]] = {
+    "/api/checkout": ["POST"],
+    "/api/products": ["GET", "POST"],
+    "/api/products/{product_id}": ["GET", "PATCH"],
+    "/api/products/{product_id}/status": ["GET"],
+    "/api/reserve": ["POST"],
+    "/api/reserve/bulk": ["POST"],
+    "/api/reserve/{user_id}/{product_id}": ["DELETE"],
+    "/api/users/{user_id}/reservations": ["GET"],
+    "/api/v1/docs": ["GET"],
+    "/api/v1/health": ["GET"],
+    "/api/v1/openapi.json": ["GET"],
+    "/api/v1/reservations": ["GET", "POST"],
+    "/api/v1/reservations/{reservation_id}": ["DELETE", "GET"],
+    "/api/v1/reservations/{reservation_id}/extend": ["POST"],
+}
+"""The routes of the API document; a test holds the two against each other."""
+
+_PATTERNS = [(re.compile(re.sub(r"\{\w+\}", "[^/]+", path)), methods) for path, methods in ROUTES.items()]
+
+resolver = APIGatewayRestResolver()
+
+
+@resolver.route(".*", method=METHODS)
+def answer() -> Response[Any]:
+    """Answer any method at an address that is not this function's to serve."""
+    path = resolver.current_event.path
+    allowed = next((methods for pattern, methods in _PATTERNS if pattern.fullmatch(path)), None)
+    if allowed is None:
+        raise NotFound
+    if resolver.current_event.http_method == "OPTIONS":
+        return Response(204, headers={"Allow": ", ".join([*allowed, "OPTIONS"])})
+    refused = http.MethodNotAllowed()
+    refused.extra = {"allowed": allowed}
+    raise refused
+
+
+handler = http.entry(resolver, public=True)

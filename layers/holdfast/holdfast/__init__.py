@@ -1,0 +1,1 @@
+"""Holdfast: holds, sells and gives back scarce things, each exactly once."""

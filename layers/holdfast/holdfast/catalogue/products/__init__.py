@@ -1,0 +1,1 @@
+"""The products room: limited stock on sale at a price."""

@@ -1,0 +1,46 @@
+"""What a warm function knows of products, for seconds: enough to reserve without asking (DESIGN.md, Hot path)."""
+
+from holdfast.claims.pool import Pool, Terms
+from holdfast.platform.clock import Clock
+from holdfast.platform.dynamodb import Store
+from holdfast.platform.tables import Keys, ProductItem
+
+KNOWN_FOR = 10_000
+"""Milliseconds; how stale is of no matter to correctness, since the claimed items are guarded by their own terms."""
+
+_MOST_PRODUCTS = 1_000
+
+
+def pool_name(product_id: str) -> str:
+    """Return the name of the pool that holds a product's stock."""
+    return f"product.{product_id}"
+
+
+def pool_of(product: ProductItem, product_id: str) -> Pool:
+    """Return a product's pool and the terms it is sold on."""
+    terms = Terms(product.revision, product.price_minor, product.currency, product.on_sale, product.max_per_user)
+    return Pool(pool_name(product_id), product.shards, terms)
+
+
+class ProductFacts:
+    """The products room as the engine's catalogue."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._known: dict[tuple[str, str], tuple[Pool, int]] = {}
+
+    def pool(self, tenant: str, product_id: str, fresh: bool) -> Pool | None:
+        """Return the pool and terms of a product, or None; from memory where that will do."""
+        now = self._clock.now()
+        known = self._known.get((tenant, product_id))
+        if known is not None and not fresh and 0 <= now - known[1] < KNOWN_FOR:
+            return known[0]
+        product = self._store.get(ProductItem, Keys(tenant).product(product_id))
+        if product is None:
+            return None
+        if len(self._known) >= _MOST_PRODUCTS:
+            self._known.clear()
+        pool = pool_of(product, product_id)
+        self._known[tenant, product_id] = (pool, now)
+        return pool

@@ -1,0 +1,208 @@
+"""Products and their stock: put on sale, read, counted, restocked."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from holdfast.catalogue.products.facts import pool_name, pool_of
+from holdfast.claims.changes import netted
+from holdfast.claims.pool import Pool, restock
+from holdfast.platform.dynamodb import Cancelled, Contended, Put, Update, Write, read
+from holdfast.platform.errors import Busy, ProductNotFound, StockBelowCommitted
+from holdfast.platform.tables import CounterItem, Key, Keys, PoolShardItem, ProductItem, product_of
+from holdfast.reservations.draws import Draw, Short, Unsettled, find
+from holdfast.reservations.engine import Engine
+from holdfast.reservations.idempotency import KeyedRequest
+
+MOST_SHARDS = 64
+"""Shards of one pool: all of them, the product and its idempotency record fit one transaction of 100."""
+
+RESERVES_PER_SHARD = 250
+"""Reserves a second that one shard is planned for. AWS allows an item 1 000 write units a second and a transactional
+write takes two; half of that is kept for releases and for transactions that meet each other."""
+
+_STOCK_PER_SHARD = 1_000
+
+
+@dataclass(frozen=True)
+class NewProduct:
+    """A product to be put on sale; `expected_peak` is in reserves a second, None where nobody said."""
+
+    name: str
+    description: str | None
+    total_stock: int
+    price_minor: int
+    currency: str
+    max_per_user: int | None
+    expected_peak: int | None = None
+
+
+@dataclass(frozen=True)
+class StockCount:
+    """A product's units, exact: `total = available + held + sold`."""
+
+    name: str
+    total: int
+    available: int
+    held: int
+    sold: int
+
+
+def shards_for(stock: int, expected_peak: int | None) -> int:
+    """Return how many shards a pool needs: by the expected peak, else by its size; 1 for a small one, at most 64."""
+    wanted = stock // _STOCK_PER_SHARD if expected_peak is None else -(-expected_peak // RESERVES_PER_SHARD)
+    return max(1, min(MOST_SHARDS, wanted, max(stock, 1)))
+
+
+def create(engine: Engine, tenant: str, product: NewProduct, keyed: KeyedRequest | None) -> ProductItem:
+    """Put a product on sale and return it; the same idempotency key returns the same product.
+
+    Ids are the tenant's own numbers from 1. Written in one transaction: the product, its shards, the idempotency
+    record. Raises IdempotencyKeyReused and Busy.
+    """
+    known = keyed.replay(engine.store) if keyed else None
+    if known is not None:
+        return get(engine, tenant, str(known))
+    product_id = str(_next_number(engine, Keys(tenant).counter("products")))
+    now = engine.clock.now()
+    item = ProductItem(
+        *Keys(tenant).product(product_id),
+        name=product.name,
+        description=product.description,
+        total_stock=product.total_stock,
+        shards=shards_for(product.total_stock, product.expected_peak),
+        revision=1,
+        price_minor=product.price_minor,
+        currency=product.currency,
+        on_sale=True,
+        max_per_user=product.max_per_user,
+        created_at=now,
+        updated_at=now,
+    )
+    shards = _new_shards(Keys(tenant), item, pool_of(item, product_id))
+    own: list[Write] = [keyed.record(product_id, now)] if keyed else []
+    for attempt in engine.retries:
+        try:
+            engine.store.transact([*own, Put(item, ProductItem.pk.does_not_exist()), *map(Put, shards)])
+        except Contended:
+            engine.retries.wait(attempt)
+        except Cancelled as refusal:
+            known = keyed.settle(refusal.reasons) if keyed else None
+            if known is not None:
+                return get(engine, tenant, str(known))
+            engine.retries.wait(attempt)
+        else:
+            return item
+    raise Busy
+
+
+def get(engine: Engine, tenant: str, product_id: str) -> ProductItem:
+    """Return a product; raises ProductNotFound."""
+    product = engine.store.get(ProductItem, Keys(tenant).product(product_id))
+    if product is None:
+        raise ProductNotFound
+    return product
+
+
+def id_of(product: ProductItem) -> str:
+    """Return the id by which clients know a product."""
+    named = product_of(product.key)
+    assert named is not None
+    return named[1]
+
+
+def list_all(engine: Engine, tenant: str, limit: int, after: str | None) -> tuple[list[ProductItem], str | None]:
+    """Return up to `limit` products in the order of their ids, after product `after`, and the id to go on after."""
+    keys = Keys(tenant)
+    page = engine.store.query(keys.products(), limit=limit, after=keys.product(after) if after else None)
+    last = product_of(page.after) if page.after else None
+    return [read(ProductItem, raw) for raw in page.items], last[1] if last else None
+
+
+def count(engine: Engine, tenant: str, product_id: str) -> StockCount:
+    """Return a product's units as its shards count them, each read consistently; raises ProductNotFound."""
+    product = get(engine, tenant, product_id)
+    raw = engine.store.batch_get(pool_of(product, product_id).keys(Keys(tenant)))
+    shards = [read(PoolShardItem, item) for item in raw.values()]
+    return StockCount(
+        product.name,
+        total=sum(shard.total for shard in shards),
+        available=sum(shard.available for shard in shards),
+        held=sum(shard.held for shard in shards),
+        sold=sum(shard.sold for shard in shards),
+    )
+
+
+def set_total(engine: Engine, tenant: str, product_id: str, total: int) -> None:
+    """Change how many units of a product there are in all: new ones are spread, surplus ones taken from what is free.
+
+    One transaction over the product and its shards. Raises ProductNotFound, StockBelowCommitted where the units to be
+    taken away are held or sold, and Busy.
+    """
+    keys = Keys(tenant)
+    for attempt in engine.retries:
+        product = get(engine, tenant, product_id)
+        difference = total - product.total_stock
+        if difference == 0:
+            return
+        pool = pool_of(product, product_id)
+        units = _spread_new(pool, difference) if difference > 0 else _surplus(engine, keys, pool, -difference)
+        if units is None:
+            engine.retries.wait(attempt)
+            continue
+        changes = netted(restock(keys.pool_shard(pool.name, number), added) for number, added in units.items())
+        actions = [ProductItem.total_stock.set(total), ProductItem.updated_at.set(engine.clock.now())]
+        guard = ProductItem.total_stock == product.total_stock
+        try:
+            engine.store.transact([Update(product.key, actions, guard), *(change.write() for change in changes)])
+            return
+        except (Cancelled, Contended):
+            engine.retries.wait(attempt)
+    raise Busy
+
+
+def _surplus(engine: Engine, keys: Keys, pool: Pool, quantity: int) -> Mapping[int, int] | None:
+    found = find(engine.store, engine.clock, keys, pool, quantity, {})
+    if isinstance(found, Short):
+        raise StockBelowCommitted
+    if isinstance(found, Unsettled):
+        return None
+    return _negative(found)
+
+
+def _negative(draw: Draw) -> dict[int, int]:
+    return {number: -units for number, units in draw.units.items()}
+
+
+def _spread_new(pool: Pool, quantity: int) -> dict[int, int]:
+    each, rest = divmod(quantity, pool.shards)
+    return {number: each + (number < rest) for number in range(pool.shards) if each + (number < rest)}
+
+
+def _new_shards(keys: Keys, product: ProductItem, pool: Pool) -> Sequence[PoolShardItem]:
+    units = _spread_new(pool, product.total_stock)
+    return [
+        PoolShardItem(
+            *keys.pool_shard(pool_name(id_of(product)), number),
+            available=units.get(number, 0),
+            held=0,
+            sold=0,
+            total=units.get(number, 0),
+            released=0,
+            revision=product.revision,
+            price_minor=product.price_minor,
+            currency=product.currency,
+            on_sale=product.on_sale,
+            max_per_user=product.max_per_user,
+        )
+        for number in range(pool.shards)
+    ]
+
+
+def _next_number(engine: Engine, key: Key) -> int:
+    """Return the counter's next number; where an answer was lost a number is skipped, never given twice."""
+    for attempt in engine.retries:
+        try:
+            return read(CounterItem, engine.store.write(Update(key, [CounterItem.last.add(1)]))).last
+        except Contended:
+            engine.retries.wait(attempt)
+    raise Busy

@@ -1,0 +1,67 @@
+"""Changes of counters, merged item by item, since a transaction may not name an item twice (PROTOCOL.md 2)."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from pynamodb.expressions.condition import Condition
+from pynamodb.expressions.operand import Path
+from pynamodb.expressions.update import Action
+
+from holdfast.platform.dynamodb import Update
+from holdfast.platform.tables import Key
+
+
+@dataclass(frozen=True)
+class Change:
+    """What one claim wants of one item.
+
+    `add` is added to its counters. A counter in `floored` may not fall below zero, one in `ceilings` may not rise above
+    its ceiling. `equal` must be what the item says, whatever is added.
+    """
+
+    key: Key
+    add: Mapping[str, int]
+    floored: frozenset[str] = frozenset()
+    ceilings: Mapping[str, int] = field(default_factory=dict)
+    equal: Mapping[str, int] = field(default_factory=dict)
+
+    def merged(self, other: "Change") -> "Change":
+        """Return the one change that does both; both are of the same item."""
+        add = dict(self.add)
+        for counter, amount in other.add.items():
+            add[counter] = add.get(counter, 0) + amount
+        return Change(
+            key=self.key,
+            add=add,
+            floored=self.floored | other.floored,
+            ceilings={**self.ceilings, **other.ceilings},
+            equal={**self.equal, **other.equal},
+        )
+
+    def write(self) -> Update:
+        """Return the change as one conditional update."""
+        return Update(self.key, self._actions(), self._condition())
+
+    def _actions(self) -> list[Action]:
+        return [Path([counter]).add(amount) for counter, amount in self.add.items() if amount]
+
+    def _condition(self) -> Condition | None:
+        condition: Condition | None = None
+        for attribute, value in self.equal.items():
+            condition &= Path([attribute]) == value
+        for counter, amount in self.add.items():
+            if amount < 0 and counter in self.floored:
+                condition &= Path([counter]) >= -amount
+            if amount > 0 and counter in self.ceilings:
+                room = Path([counter]) <= self.ceilings[counter] - amount
+                condition &= Path([counter]).does_not_exist() | room
+        return condition
+
+
+def netted(changes: Iterable[Change]) -> list[Change]:
+    """Return one change an item, in the order in which the items first came; changes that add nothing fall away."""
+    merged: dict[Key, Change] = {}
+    for change in changes:
+        known = merged.get(change.key)
+        merged[change.key] = change if known is None else known.merged(change)
+    return [change for change in merged.values() if any(change.add.values())]

@@ -1,0 +1,254 @@
+"""HTTP: the one wrapper around every function with routes, the one shape of errors, and all status codes.
+
+Whatever happens, a handler returns an answer: an exception that left it would show its message to the caller.
+"""
+
+import base64
+import binascii
+import json
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import unquote
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
+from aws_lambda_powertools.event_handler.exceptions import NotFoundError
+from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
+
+from holdfast.platform.caller import Caller, from_context
+from holdfast.platform.errors import (
+    Busy,
+    Conflict,
+    Fault,
+    Forbidden,
+    HoldfastError,
+    IdempotencyKeyMalformed,
+    IdempotencyKeyRequired,
+    IdempotencyKeyReused,
+    Malformed,
+    NotFound,
+    Unauthorized,
+    Unavailable,
+)
+
+MAX_BODY_BYTES = 64 * 1024
+"""A cart of twenty lines is under 3 KB; API Gateway's own limit is 10 MB, Lambda's 6 MB."""
+
+JSON = "application/json"
+
+Event = dict[str, Any]
+Answer = dict[str, Any]
+
+
+class MethodNotAllowed(HoldfastError):
+    """The address exists, but not with this method."""
+
+    code = "method_not_allowed"
+    sentence = "This address does not answer to this method."
+
+
+class BodyTooLarge(HoldfastError):
+    """The body is larger than any request of ours is."""
+
+    code = "body_too_large"
+    sentence = f"A body may have at most {MAX_BODY_BYTES} bytes."
+
+
+class UnsupportedMediaType(HoldfastError):
+    """The body is not JSON by its Content-Type."""
+
+    code = "unsupported_media_type"
+    sentence = "Bodies are application/json."
+
+
+class BadJson(Malformed):
+    """The body is not JSON text."""
+
+    code = "bad_json"
+    sentence = "The body is not valid JSON."
+
+
+_STATUS: dict[type[HoldfastError], int] = {
+    Malformed: 400,
+    Unauthorized: 401,
+    Forbidden: 403,
+    NotFound: 404,
+    MethodNotAllowed: 405,
+    Conflict: 409,
+    BodyTooLarge: 413,
+    UnsupportedMediaType: 415,
+    IdempotencyKeyReused: 422,
+    Busy: 503,
+    Unavailable: 503,
+    HoldfastError: 500,
+}
+
+_HEADERS = {
+    "Cache-Control": ["no-store"],
+    "X-Content-Type-Options": ["nosniff"],
+}
+
+_logger = Logger()
+
+
+def read_json(text: str) -> Any:
+    """Return the value of a JSON text; every way in which it can be wrong is a json.JSONDecodeError."""
+    try:
+        value = json.loads(text, parse_constant=_no_constant)
+        if "\\ud" in text.lower():
+            json.dumps(value, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as wrong:
+        raise json.JSONDecodeError("not valid JSON", "", 0) from wrong
+    return value
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def entry(app: APIGatewayRestResolver, *, public: bool = False, conflict: int = 409) -> Callable[[Event, Any], Answer]:
+    """Return the Lambda handler of a resolver.
+
+    Unless `public`, a request without a caller is answered 401. `conflict` is the status for refusals by state: older
+    clients know them as 400.
+    """
+    statuses = _STATUS | {Conflict: conflict}
+    context: dict[str, Any] = {}
+
+    def answer(error: HoldfastError) -> Response[dict[str, Any]]:
+        status = next(statuses[kind] for kind in type(error).__mro__ if kind in statuses)
+        context["code"] = error.code
+        headers: dict[str, str | list[str]] = (
+            {"Retry-After": str(error.retry_after)} if error.retry_after is not None else {}
+        )
+        return Response(status, JSON, error_body(error, context["request_id"]), headers)
+
+    def answer_validation(wrong: RequestValidationError) -> Response[dict[str, Any]]:
+        return answer(_malformed(wrong.errors()))
+
+    def answer_unknown(_: NotFoundError) -> Response[dict[str, Any]]:
+        return answer(NotFound())
+
+    def answer_fault(fault: Exception) -> Response[dict[str, Any]]:
+        _logger.exception("unexpected", exc_info=fault)
+        context["code"] = "internal_error"
+        return Response(500, JSON, internal_error(context["request_id"]))
+
+    app.exception_handler(HoldfastError)(answer)
+    app.exception_handler(RequestValidationError)(answer_validation)
+    app.exception_handler(NotFoundError)(answer_unknown)
+    app.exception_handler(Exception)(answer_fault)
+
+    def handler(event: Event, lambda_context: Any) -> Answer:
+        started = time.perf_counter()
+        context.clear()
+        context["request_id"] = _request_id(event, lambda_context)
+        try:
+            found = _resolve(app, event, lambda_context, public)
+        except HoldfastError as error:
+            found = _plain(answer(error))
+        except Exception as fault:
+            found = _plain(answer_fault(fault))
+        headers = found.setdefault("multiValueHeaders", {})
+        for name, values in _HEADERS.items():
+            headers.setdefault(name, values)
+        headers["X-Request-Id"] = [context["request_id"]]
+        _logger.info(
+            "request",
+            extra={
+                "route": event.get("resource"),
+                "method": event.get("httpMethod"),
+                "status": found["statusCode"],
+                "milliseconds": round((time.perf_counter() - started) * 1000, 1),
+                **context,
+            },
+        )
+        return found
+
+    return handler
+
+
+def caller_of(app: APIGatewayRestResolver) -> Caller:
+    """Return who makes the present request; raises Unauthorized."""
+    return _caller(app.current_event.raw_event)
+
+
+def error_body(error: HoldfastError, request_id: str) -> dict[str, Any]:
+    """Return the body that tells a client of `error`, in the house's one shape (WIRE.md, top)."""
+    body: dict[str, Any] = {"success": False, "error": error.sentence, "code": error.code, "request_id": request_id}
+    if error.faults:
+        body["errors"] = [{"field": f.field, "code": f.code, "message": f.message} for f in error.faults]
+    if error.retry_after is not None:
+        body["retry_after"] = error.retry_after
+    return body | dict(error.extra)
+
+
+def internal_error(request_id: str) -> dict[str, Any]:
+    """Return the body for a defect of ours: it says nothing of what happened but the id to ask by."""
+    return {
+        "success": False,
+        "error": "Something went wrong on our side.",
+        "code": "internal_error",
+        "request_id": request_id,
+    }
+
+
+def _resolve(app: APIGatewayRestResolver, event: Event, lambda_context: Any, public: bool) -> Answer:
+    if not public:
+        _caller(event)
+    found: Answer = app.resolve(_normal(event), lambda_context)
+    return found
+
+
+def _caller(event: Mapping[str, Any]) -> Caller:
+    return from_context((event.get("requestContext") or {}).get("authorizer") or {})
+
+
+def _normal(event: Event) -> Event:
+    """Return the event with its path decoded and its body as JSON text within bounds."""
+    path = unquote(event["path"]) if "%" in event["path"] else event["path"]
+    body = event.get("body")
+    if not body:
+        return {**event, "path": path, "body": "null"}
+    if event.get("isBase64Encoded"):
+        try:
+            body = base64.b64decode(body, validate=True).decode()
+        except (binascii.Error, UnicodeDecodeError) as wrong:
+            raise BadJson from wrong
+    if len(body) > MAX_BODY_BYTES or len(body.encode(errors="replace")) > MAX_BODY_BYTES:
+        raise BodyTooLarge
+    given = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
+    if not (given.get("content-type") or JSON).lower().startswith(JSON):
+        raise UnsupportedMediaType
+    return {**event, "path": path, "body": body, "isBase64Encoded": False}
+
+
+def _plain(response: Response[dict[str, Any]]) -> Answer:
+    headers = {name: value if isinstance(value, list) else [value] for name, value in response.headers.items()}
+    headers["Content-Type"] = [JSON]
+    return {
+        "statusCode": response.status_code,
+        "body": json.dumps(response.body),
+        "isBase64Encoded": False,
+        "multiValueHeaders": headers,
+    }
+
+
+def _request_id(event: Event, lambda_context: Any) -> str:
+    found = (event.get("requestContext") or {}).get("requestId") or getattr(lambda_context, "aws_request_id", None)
+    return str(found or "unknown")
+
+
+def _malformed(errors: Any) -> Malformed:
+    """Return the error that names every field at fault; what the client sent is never repeated."""
+    faults = []
+    for error in errors:
+        where = [str(part) for part in error["loc"]]
+        if error["type"] == "json_invalid":
+            return BadJson()
+        if where[-1].lower() == "idempotency-key":
+            return IdempotencyKeyRequired() if error["type"] == "missing" else IdempotencyKeyMalformed()
+        field = ".".join(where[1:]) or where[0]
+        faults.append(Fault(field[:100], str(error["msg"])[:200], str(error["type"])))
+    return Malformed(faults=faults)

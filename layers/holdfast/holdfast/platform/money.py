@@ -1,0 +1,31 @@
+"""Money: whole minor units inside, decimals only at the edge, never floating point."""
+
+from decimal import Decimal
+
+_EXPONENTS = {
+    **dict.fromkeys(("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF").split(), 0),
+    **dict.fromkeys(("BHD IQD JOD KWD LYD OMR TND").split(), 3),
+}
+"""Currencies whose minor unit is not a hundredth (ISO 4217)."""
+
+MOST_MINOR = 10**12
+"""The highest price of one unit, in minor units; a thousand times that is still exact in a JSON number."""
+
+
+def to_minor(amount: Decimal, currency: str) -> int:
+    """Return a decimal amount in minor units; raises ValueError where it is negative, too high or finer than those."""
+    if not amount.is_finite() or not 0 <= amount <= MOST_MINOR:
+        raise ValueError("not an amount that can be charged")
+    minor = amount.scaleb(_exponent(currency))
+    if minor != minor.to_integral_value() or minor > MOST_MINOR:
+        raise ValueError(f"finer than {currency} has units for")
+    return int(minor)
+
+
+def from_minor(minor: int, currency: str) -> Decimal:
+    """Return minor units as the exact decimal amount, with as many places as the currency has."""
+    return Decimal(minor).scaleb(-_exponent(currency))
+
+
+def _exponent(currency: str) -> int:
+    return _EXPONENTS.get(currency, 2)

@@ -1,0 +1,80 @@
+"""What each function reads of its environment: one validated model a function, read once."""
+
+import os
+from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+_S = TypeVar("_S", bound="Settings")
+
+
+class Settings(BaseModel):
+    """Settings by the names of their environment variables; a missing or malformed one stops the function at once."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class AuthorizerSettings(Settings):
+    """Where credentials are kept."""
+
+    identity_table_name: str = Field(alias="IDENTITY_TABLE_NAME", min_length=3)
+
+
+class TableSettings(Settings):
+    """Where everything that is sold and held is kept."""
+
+    table_name: str = Field(alias="TABLE_NAME", min_length=3)
+
+
+class FlashDealsSettings(TableSettings):
+    """The table, and how long holds last, in seconds."""
+
+    hold_seconds: int = Field(alias="HOLD_SECONDS", ge=1, le=86_400)
+    hold_seconds_max: int = Field(alias="HOLD_SECONDS_MAX", ge=1, le=86_400)
+
+
+class ReservationsSettings(FlashDealsSettings):
+    """The same, and by how many seconds a hold is extended."""
+
+    extend_seconds: int = Field(alias="EXTEND_SECONDS", ge=0, le=86_400)
+
+
+class ProductsSettings(TableSettings):
+    """The table, and the currency of a product that names none."""
+
+    default_currency: str = Field(alias="DEFAULT_CURRENCY", pattern="^[A-Z]{3}$")
+
+
+class ExpirySettings(TableSettings):
+    """The table, and the queue that messages go round in."""
+
+    expiry_queue_url: str = Field(alias="EXPIRY_QUEUE_URL", min_length=1)
+
+
+class ExpirySchedulerSettings(Settings):
+    """The queue of expiry messages, and where records go that cannot be read."""
+
+    expiry_queue_url: str = Field(alias="EXPIRY_QUEUE_URL", min_length=1)
+    dead_letter_queue_url: str = Field(alias="DEAD_LETTER_QUEUE_URL", min_length=1)
+
+
+class HealthSettings(AuthorizerSettings, ExpirySettings):
+    """Everything whose health is told."""
+
+
+SETTINGS_BY_FUNCTION: dict[str, type[Settings]] = {
+    "authorizer": AuthorizerSettings,
+    "expiry": ExpirySettings,
+    "expiry_scheduler": ExpirySchedulerSettings,
+    "flash_deals": FlashDealsSettings,
+    "health": HealthSettings,
+    "products": ProductsSettings,
+    "reservations": ReservationsSettings,
+    "sweeper": TableSettings,
+}
+"""Which settings each function reads; functions not named here read none."""
+
+
+def settings(model: type[_S]) -> _S:
+    """Return the settings that the environment gives; raises pydantic's ValidationError naming what is wrong."""
+    return model.model_validate(dict(os.environ))

@@ -1,0 +1,1 @@
+"""The reservation engine: the only code that writes claims."""

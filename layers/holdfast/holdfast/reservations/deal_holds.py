@@ -1,0 +1,203 @@
+"""Deal holds: the older reserve, which has no key and adds to what the user already holds of a product (PROTOCOL.md 4).
+
+One item a user and product. Its `life` tells one hold from the next, is part of the public id, and is where `v` starts
+counting, so that `v` alone tells any two states of the item apart. The first attempt takes nothing to be held; if
+something is, its condition returns the item and the next attempt writes the sum, or replaces a hold that has lapsed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pynamodb.expressions.condition import Condition
+
+from holdfast.platform.dynamodb import Put, Reason, Write, read
+from holdfast.platform.errors import MixedCurrencies, NoReservation, Refused, ReservationNotFound, ReservationOver
+from holdfast.platform.tables import Keys, LineMap, ReservationItem, due_bucket
+from holdfast.reservations.basket import Basket, Demand
+from holdfast.reservations.ending import cancel, unchanged
+from holdfast.reservations.engine import Catalogue, Engine, LineRequest, merged
+from holdfast.reservations.holding import take
+from holdfast.reservations.idempotency import KeyedRequest
+from holdfast.reservations.states import State
+
+
+@dataclass(frozen=True)
+class DealRequest:
+    """A wish to add to a user's holds; `keyed` where the client sent an idempotency key."""
+
+    tenant: str
+    user: str
+    lines: Sequence[LineRequest]
+    keyed: KeyedRequest | None = None
+
+
+@dataclass(frozen=True)
+class DealHold:
+    """What a user holds of a product: `quantity` in all, until `expires_at` (ms)."""
+
+    product_id: str
+    quantity: int
+    expires_at: int
+    reservation_id: str
+
+
+def reserve(engine: Engine, catalogue: Catalogue, request: DealRequest) -> list[DealHold]:
+    """Add every line to what the user holds, all or none, each hold's time starting anew; return the holds as they are.
+
+    One transaction writes the holds, the shards drawn from, the user's limits and the idempotency record. Raises
+    Refused naming every line that stood in the way, IdempotencyKeyReused, TooManyLines, MixedCurrencies and Busy.
+    """
+    writing = _Writing(engine, request)
+    try:
+        basket = Basket(engine, catalogue, request.tenant, request.user, merged(request.lines))
+        writing.basket = basket
+        answer = take(engine, basket, writing.own_writes, writing.settle)
+        return _holds(answer if answer is not None else writing.answer())
+    except Refused:
+        answer = request.keyed.replay(engine.store) if request.keyed else None
+        if answer is None:
+            raise
+        return _holds(answer)
+
+
+def let_go(engine: Engine, tenant: str, user: str, product_id: str) -> None:
+    """Give back all that the user holds of a product; raises NoReservation where that is nothing, and Busy."""
+    held = find(engine, tenant, user, product_id)
+    try:
+        ended = cancel(engine, held.key, held.life)
+    except (ReservationNotFound, ReservationOver) as over:
+        raise NoReservation from over
+    if ended.status != State.CANCELLED:
+        raise NoReservation
+
+
+def find(engine: Engine, tenant: str, user: str, product_id: str) -> ReservationItem:
+    """Return what the user holds of a product, unexpired; raises NoReservation where that is nothing."""
+    held = engine.store.get(ReservationItem, Keys(tenant).deal_hold(user, product_id))
+    if held is None or held.status != State.HELD or held.expires_at <= engine.clock.now():
+        raise NoReservation
+    return held
+
+
+def held_by(engine: Engine, tenant: str, user: str) -> list[DealHold]:
+    """Return all unexpired deal holds of a user."""
+    now = engine.clock.now()
+    holds: list[DealHold] = []
+    after = None
+    while True:
+        page = engine.store.query(Keys(tenant).user(user), "H#", after=after)
+        items = (read(ReservationItem, raw) for raw in page.items)
+        holds += [_hold(item) for item in items if item.status == State.HELD and item.expires_at > now]
+        after = page.after
+        if after is None:
+            return holds
+
+
+class _Writing:
+    """The deal holds that a request writes, built anew for each attempt from what is known to be held."""
+
+    def __init__(self, engine: Engine, request: DealRequest) -> None:
+        self._engine = engine
+        self._request = request
+        self._known: dict[str, ReservationItem] = {}
+        self._written: list[ReservationItem] = []
+        self.basket: Basket
+
+    def own_writes(self, now: int) -> list[Write]:
+        wanted = [self._wanted(demand, now) for demand in self.basket.demands]
+        self._written = [item for item, _ in wanted]
+        puts = [Put(item, condition) for item, condition in wanted]
+        keyed = self._request.keyed
+        return [keyed.record(self.answer(), now), *puts] if keyed else [*puts]
+
+    def settle(self, reasons: Sequence[Reason | None]) -> Any | None:
+        if self._request.keyed:
+            answer = self._request.keyed.settle(reasons)
+            if answer is not None:
+                return answer
+            reasons = reasons[1:]
+        for demand, reason in zip(self.basket.demands, reasons, strict=True):
+            if reason is not None and reason.condition_failed and reason.item is not None:
+                self._known[demand.line.product_id] = read(ReservationItem, reason.item)
+                demand.replaced = self._lapsed(demand, self._engine.clock.now())
+        return None
+
+    def answer(self) -> list[dict[str, Any]]:
+        return [vars(_hold(item)) for item in self._written]
+
+    def _wanted(self, demand: Demand, now: int) -> tuple[ReservationItem, Condition]:
+        """Return the hold to write for `demand`, and of what it must be true."""
+        known = self._known.get(demand.line.product_id)
+        demand.replaced = self._lapsed(demand, now)
+        if known is None:
+            ended = (ReservationItem.status != State.HELD.value) & (ReservationItem.v < now)
+            return self._new(demand, now, now), ReservationItem.pk.does_not_exist() | ended
+        if known.status == State.HELD and demand.replaced is None:
+            return self._added(known, demand, now), unchanged(known)
+        return self._new(demand, now, max(now, known.v + 1)), unchanged(known)
+
+    def _lapsed(self, demand: Demand, now: int) -> ReservationItem | None:
+        known = self._known.get(demand.line.product_id)
+        return known if known is not None and known.status == State.HELD and known.expires_at <= now else None
+
+    def _new(self, demand: Demand, now: int, life: int) -> ReservationItem:
+        key = Keys(self._request.tenant).deal_hold(self._request.user, demand.line.product_id)
+        return self._timed(
+            ReservationItem(
+                *key,
+                user_id=self._request.user,
+                status=State.HELD.value,
+                v=life,
+                life=life,
+                lines=[demand.stored()],
+                allocation=self.basket.allocation(demand),
+                created_at=now,
+            ),
+            now,
+        )
+
+    def _added(self, held: ReservationItem, demand: Demand, now: int) -> ReservationItem:
+        """Return the hold with more of the same product; what was held before keeps its price."""
+        allocation = held.allocated()
+        for name, units in self.basket.allocation(demand).items():
+            allocation[name] = allocation.get(name, 0) + units
+        added = ReservationItem(
+            *held.key,
+            user_id=held.user_id,
+            status=held.status,
+            v=held.v + 1,
+            life=held.life,
+            lines=_joined([*held.lines, demand.stored()]),
+            allocation=allocation,
+            created_at=held.created_at,
+        )
+        if len({line.currency for line in added.lines}) > 1:
+            raise MixedCurrencies
+        return self._timed(added, now)
+
+    def _timed(self, item: ReservationItem, now: int) -> ReservationItem:
+        item.expires_at = item.first_expires_at = item.due = now + self._engine.lengths.standard * 1000
+        item.due_bucket = due_bucket(item.key)
+        return item
+
+
+def _joined(lines: Sequence[LineMap]) -> list[LineMap]:
+    """Return the lines with those of the same price made one, in the order in which prices first came."""
+    joined: dict[tuple[int, str, bool], LineMap] = {}
+    for line in lines:
+        terms = (line.unit_price_minor, line.currency, line.counted)
+        if terms in joined:
+            joined[terms].quantity += line.quantity
+        else:
+            joined[terms] = line
+    return list(joined.values())
+
+
+def _hold(item: ReservationItem) -> DealHold:
+    quantity = sum(line.quantity for line in item.lines)
+    return DealHold(item.lines[0].product_id, quantity, item.expires_at, item.id)
+
+
+def _holds(answer: list[dict[str, Any]]) -> list[DealHold]:
+    return [DealHold(**hold) for hold in answer]

@@ -1,0 +1,130 @@
+"""How a reservation leaves its state: confirmed, cancelled or expired, each in one transaction.
+
+Every step checks the state and `v` that were read, never the status alone: an add in between would otherwise credit
+stale shards (PROTOCOL.md 10). Confirm never looks at the clock (PROTOCOL.md 12); cancel and expire do.
+"""
+
+from collections.abc import Callable, Iterable
+
+from pynamodb.expressions.condition import Condition
+from pynamodb.expressions.update import Action
+
+from holdfast.claims import limits, pool
+from holdfast.claims.changes import Change, netted
+from holdfast.platform.dynamodb import Cancelled, Contended, Update, Write
+from holdfast.platform.errors import Busy, InvariantBroken, ReservationNotFound, ReservationOver
+from holdfast.platform.tables import Key, Keys, ReservationItem, limits_beside, tenant_of
+from holdfast.reservations.engine import Engine
+from holdfast.reservations.states import State, may_follow
+
+RETENTION_SECONDS = 30 * 24 * 3600
+"""How long a reservation that is over is kept before TTL deletes it; never less than its idempotency key lives."""
+
+
+def given_back(record: ReservationItem) -> Iterable[Change]:
+    """Return the changes that give back all that a reservation holds, and what limits count of it."""
+    yield from pool.released(Keys(tenant_of(record.key)), record.allocated())
+    for line in record.lines:
+        if line.counted:
+            yield limits.give_back(limits_beside(record.key), line.product_id, line.quantity)
+
+
+def unchanged(record: ReservationItem) -> Condition:
+    """Return the condition that nobody wrote the reservation since it was read."""
+    condition: Condition = (ReservationItem.status == record.status) & (ReservationItem.v == record.v)
+    return condition
+
+
+def confirming(record: ReservationItem) -> list[Write]:
+    """Return the writes that sell what a held reservation holds; whether it is past its time makes no difference."""
+    actions: list[Action] = [
+        ReservationItem.status.set(State.CONFIRMED.value),
+        ReservationItem.v.add(1),
+        ReservationItem.due.remove(),
+        ReservationItem.due_bucket.remove(),
+    ]
+    changes = pool.confirmed(Keys(tenant_of(record.key)), record.allocated())
+    return [Update(record.key, actions, unchanged(record)), *(change.write() for change in netted(changes))]
+
+
+def letting_go(record: ReservationItem, now: int) -> Update:
+    """Return the write that ends a held reservation at `now` (ms): cancelled before its time, expired after.
+
+    What it holds is given back beside it (`given_back`), in the same transaction.
+    """
+    lapsed = record.expires_at <= now
+    in_time = ReservationItem.expires_at <= now if lapsed else ReservationItem.expires_at > now
+    actions: list[Action] = [
+        ReservationItem.status.set((State.EXPIRED if lapsed else State.CANCELLED).value),
+        ReservationItem.v.add(1),
+        ReservationItem.ttl.set(now // 1000 + RETENTION_SECONDS),
+        ReservationItem.due.remove(),
+        ReservationItem.due_bucket.remove(),
+    ]
+    return Update(record.key, actions, unchanged(record) & in_time)
+
+
+def confirm(engine: Engine, key: Key) -> ReservationItem:
+    """Sell what the reservation at `key` holds and return it confirmed; confirming twice changes nothing.
+
+    Written in one transaction: the reservation and the shards it drew from. Raises ReservationNotFound, ReservationOver
+    where its state does not allow it, and Busy.
+    """
+
+    def step(record: ReservationItem) -> Step | None:
+        if record.status == State.CONFIRMED:
+            return None
+        if record.status == State.EXPIRED or not may_follow(State(record.status), State.CONFIRMED):
+            raise ReservationOver
+        return State.CONFIRMED, confirming(record)
+
+    return _advance(engine, key, step)
+
+
+def cancel(engine: Engine, key: Key, life: int | None = None) -> ReservationItem:
+    """Give back what the reservation at `key` holds and return it; one that is over already is returned as it is.
+
+    `life` is that of the deal hold meant. Written in one transaction: the reservation, its shards, its user's limits.
+    Raises ReservationNotFound, ReservationOver where it is being bought or was, and Busy.
+    """
+
+    def step(record: ReservationItem) -> Step | None:
+        if record.life != life:
+            raise ReservationNotFound
+        if record.status in (State.CANCELLED, State.EXPIRED):
+            return None
+        if record.status != State.HELD:
+            raise ReservationOver
+        now = engine.clock.now()
+        state = State.EXPIRED if record.expires_at <= now else State.CANCELLED
+        return state, [letting_go(record, now), *(change.write() for change in netted(given_back(record)))]
+
+    return _advance(engine, key, step)
+
+
+Step = tuple[State, list[Write]]
+
+
+def _advance(engine: Engine, key: Key, step: Callable[[ReservationItem], Step | None]) -> ReservationItem:
+    """Read the reservation and make the writes of `step`, unless it wants none; return it as it then is."""
+    for attempt in engine.retries:
+        record = engine.store.get(ReservationItem, key)
+        if record is None:
+            raise ReservationNotFound
+        wanted = step(record)
+        if wanted is None:
+            return record
+        state, writes = wanted
+        try:
+            engine.store.transact(writes)
+        except Contended:
+            engine.retries.wait(attempt)
+        except Cancelled as refusal:
+            if refusal.contended:
+                engine.retries.wait(attempt)
+            elif refusal.reasons[0] is None:
+                raise InvariantBroken(str(refusal)) from refusal
+        else:
+            record.status, record.v = state.value, record.v + 1
+            return record
+    raise Busy

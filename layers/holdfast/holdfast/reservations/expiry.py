@@ -1,0 +1,133 @@
+"""Expiry: the condition expression decides; streams, queues and schedules only see to it that it is asked in time.
+
+The table's stream tells of every hold that has a new expiry; one delayed message a hold comes back at that time; the
+sweeper finds, by the index of what is due, whatever slipped through. Any message may come twice, early or late.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from holdfast.claims.changes import netted
+from holdfast.platform.dynamodb import MAX_ACTIONS, Cancelled, Contended, RawItem, Write, read
+from holdfast.platform.errors import Busy, ReservationNotFound, ReservationOver
+from holdfast.platform.queues import ExpiryMessage, ExpiryQueue
+from holdfast.platform.tables import Key, ReservationItem, is_hold, key_of
+from holdfast.reservations.ending import cancel, given_back, letting_go
+from holdfast.reservations.engine import Engine
+from holdfast.reservations.states import State
+
+SHORT_WAIT = 1_000
+"""Milliseconds: a message earlier than its hold's expiry by less waits; one earlier by more goes round again."""
+
+
+def due_of(record: dict[str, Any]) -> ExpiryMessage | None:
+    """Return the message that a DynamoDB stream record calls for: a hold has an expiry that it did not have before."""
+    images = record["dynamodb"]
+    new: RawItem = images.get("NewImage") or {}
+    if "due" not in new or not is_hold(key_of(new)):
+        return None
+    old: RawItem = images.get("OldImage") or {}
+    if old.get("due") == new["due"]:
+        return None
+    return ExpiryMessage(key_of(new), int(new["due"]["N"]))
+
+
+@dataclass(frozen=True)
+class Sorted:
+    """Expiry messages by what is to be done: holds to expire now or in a moment, and messages to send again."""
+
+    expiring: list[ReservationItem]
+    early: list[ExpiryMessage]
+
+
+def sort(engine: Engine, messages: Sequence[ExpiryMessage]) -> Sorted:
+    """Read the holds that messages speak of; a message for an expiry that is not the current one is dropped."""
+    found = engine.store.batch_get(message.key for message in messages)
+    now = engine.clock.now()
+    expiring: dict[Key, ReservationItem] = {}
+    early: list[ExpiryMessage] = []
+    for message in messages:
+        if message.key not in found:
+            continue
+        record = read(ReservationItem, found[message.key])
+        if record.status != State.HELD or record.expires_at != message.expires_at:
+            continue
+        if record.expires_at - now >= SHORT_WAIT:
+            early.append(message)
+        else:
+            expiring[record.key] = record
+    return Sorted(list(expiring.values()), early)
+
+
+def handle(engine: Engine, queue: ExpiryQueue, messages: Sequence[ExpiryMessage]) -> set[Key]:
+    """Expire the holds that the messages speak of, wait for those due within a second, send earlier ones round again.
+
+    Returns the keys for which that could not be done, to be delivered once more.
+    """
+    todo = sort(engine, messages)
+    failed = {message.key for message in queue.send(todo.early, engine.clock.now())} if todo.early else set()
+    if todo.expiring:
+        latest = max(record.expires_at for record in todo.expiring)
+        ahead = latest - engine.clock.now()
+        if ahead > 0:
+            engine.retries.sleep(ahead / 1000)
+        failed |= expire(engine, todo.expiring)
+    return failed
+
+
+def expire(engine: Engine, records: Sequence[ReservationItem]) -> set[Key]:
+    """Give back what lapsed holds hold, many in one transaction; return the keys of those that have to be tried again.
+
+    The changes of shards that several holds drew from are netted. Where one hold of a batch was changed meanwhile, the
+    batch is done one by one, each read anew.
+    """
+    failed: set[Key] = set()
+    for batch in _batches(records):
+        try:
+            engine.store.transact(_expiring(batch, engine.clock.now()))
+        except (Cancelled, Contended):
+            failed |= {record.key for record in batch if not _expire_alone(engine, record)}
+    return failed
+
+
+def sweep(engine: Engine, keys: Iterable[Key]) -> int:
+    """Expire those of the holds at `keys` whose time is past; return how many were."""
+    found = engine.store.batch_get(keys)
+    now = engine.clock.now()
+    records = [read(ReservationItem, item) for item in found.values()]
+    lapsed = [record for record in records if record.status == State.HELD and record.expires_at <= now]
+    return len(lapsed) - len(expire(engine, lapsed))
+
+
+def _expire_alone(engine: Engine, record: ReservationItem) -> bool:
+    current = engine.store.get(ReservationItem, record.key)
+    if current is None or current.expires_at != record.expires_at or current.status != State.HELD:
+        return True
+    try:
+        cancel(engine, record.key, current.life)
+    except (ReservationNotFound, ReservationOver):
+        return True
+    except Busy:
+        return False
+    return True
+
+
+def _expiring(records: Sequence[ReservationItem], now: int) -> list[Write]:
+    changes = netted(change for record in records for change in given_back(record))
+    return [*(letting_go(record, now) for record in records), *(change.write() for change in changes)]
+
+
+def _batches(records: Sequence[ReservationItem]) -> Iterable[list[ReservationItem]]:
+    """Yield the records in batches whose writes are sure to fit one transaction."""
+    batch: list[ReservationItem] = []
+    room = MAX_ACTIONS
+    for record in records:
+        needed = 2 + len(record.allocated())
+        if batch and needed > room:
+            yield batch
+            batch, room = [], MAX_ACTIONS
+        batch.append(record)
+        room -= needed
+    if batch:
+        yield batch
