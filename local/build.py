@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from local.terminal import Failure, fail
+from local.terminal import Failure, fail, said_last
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / ".aws-sam" / "build"
@@ -73,8 +73,7 @@ def _sam_build() -> None:
         check=False,
     )
     if done.returncode != 0:
-        last_lines = "\n".join((done.stdout + done.stderr).strip().splitlines()[-15:])
-        raise Failure(f"sam build failed.\n{last_lines}")
+        raise Failure(f"sam build failed. {said_last(done.stdout + done.stderr)}")
 
 
 def main() -> int:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from local import build, template
-from local.terminal import Failure
+from local.terminal import Failure, said_last
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
@@ -113,8 +113,7 @@ class Stack:
             deployment = self._spawn([*command, "--parameter-overrides", *overrides], self._client_environment(), log)
             if deployment.wait(timeout=300) != 0:
                 log.seek(0)
-                last_lines = "\n".join(log.read().decode(errors="replace").strip().splitlines()[-15:])
-                raise Failure(f"sam deploy failed.\n{last_lines}")
+                raise Failure(f"sam deploy failed. {said_last(log.read().decode(errors='replace'))}")
         self.outputs = self._read_outputs()
         self._apply_gateway_responses(built)
 

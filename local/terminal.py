@@ -30,3 +30,10 @@ def fail(failure: Failure) -> int:
     """Print a failure on stderr; returns the exit code that says so."""
     print(f"\nHoldfast could not go on: {failure}", file=sys.stderr, flush=True)
     return 1
+
+
+def said_last(printed: str, lines: int = 15) -> str:
+    """The end of what a failed program printed: from its own line of error on, where it has one."""
+    found = printed.strip().splitlines()
+    errors = [number for number, line in enumerate(found) if line.startswith("Error")]
+    return "\n".join(found[errors[-1] :] if errors else found[-lines:])
