@@ -28,7 +28,6 @@ def _page() -> str:
     assets = Path(swagger_ui.__file__).parent
     return swagger_ui.generate_swagger_html(
         _document(),
-        path="/api/v1/docs",
         swagger_js=(assets / "swagger-ui-bundle.min.js").read_text(),
         swagger_css=(assets / "swagger-ui.min.css").read_text(),
         swagger_base_url="",

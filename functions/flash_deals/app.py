@@ -4,10 +4,9 @@ Unknown fields are ignored and refusals are 400, as those clients know it.
 """
 
 from functools import cache
-from typing import Annotated, Literal
+from typing import Literal
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
-from aws_lambda_powertools.event_handler.openapi.params import Header, Path
 from pydantic import BaseModel, Field
 
 from holdfast.catalogue.products.facts import ProductFacts
@@ -16,7 +15,16 @@ from holdfast.platform import http
 from holdfast.platform.clock import to_text
 from holdfast.platform.dynamodb import connect
 from holdfast.platform.errors import Refused
-from holdfast.platform.fields import DecimalNumber, IdempotencyKey, Money, ProductId, Quantity, UserId
+from holdfast.platform.fields import (
+    DecimalNumber,
+    Money,
+    OptionalKey,
+    ProductId,
+    ProductInPath,
+    Quantity,
+    UserId,
+    UserInPath,
+)
 from holdfast.platform.money import from_minor
 from holdfast.platform.settings import FlashDealsSettings, settings
 from holdfast.reservations import deal_holds
@@ -27,9 +35,6 @@ from holdfast.reservations.idempotency import KeyedRequest, hash_of
 app = APIGatewayRestResolver(
     enable_validation=True, response_validation_error_http_code=500, json_body_deserializer=http.read_json
 )
-
-OptionalKey = Annotated[IdempotencyKey | None, Header(alias="Idempotency-Key", examples=["deal-4711"])]
-UserInPath = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@+:|=-]{0,127}$", examples=["alice"])]
 
 
 class DealReserveBody(BaseModel):
@@ -189,9 +194,7 @@ def check_out(body: DealCheckoutBody, idempotency_key: OptionalKey = None) -> De
 
 
 @app.delete("/api/reserve/<user_id>/<product_id>", tags=["flash deals"], summary="Let go of a product")
-def let_go(
-    user_id: UserInPath, product_id: Annotated[str, Path(pattern=r"^[A-Za-z0-9_]{1,40}$", examples=["1"])]
-) -> DealEmptyAnswer:
+def let_go(user_id: UserInPath, product_id: ProductInPath) -> DealEmptyAnswer:
     """Give back all that the user holds of a product."""
     caller = http.caller_of(app)
     deal_holds.let_go(engine(), caller.tenant, caller.acting_for(user_id), product_id)

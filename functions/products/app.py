@@ -5,7 +5,7 @@ from functools import cache, partial
 from typing import Annotated, Literal
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
-from aws_lambda_powertools.event_handler.openapi.params import Header, Path, Query
+from aws_lambda_powertools.event_handler.openapi.params import Query
 from pydantic import BaseModel, Field, StrictBool, StrictInt, StrictStr
 
 from holdfast.catalogue.products import stock, terms
@@ -15,7 +15,7 @@ from holdfast.platform import http
 from holdfast.platform.clock import to_text
 from holdfast.platform.dynamodb import connect
 from holdfast.platform.errors import Fault, Malformed
-from holdfast.platform.fields import Currency, DecimalNumber, IdempotencyKey, Money
+from holdfast.platform.fields import Currency, DecimalNumber, Money, OptionalKey, ProductInPath
 from holdfast.platform.money import from_minor, to_minor
 from holdfast.platform.settings import ProductsSettings, settings
 from holdfast.platform.tables import ProductItem
@@ -26,7 +26,6 @@ app = APIGatewayRestResolver(
     enable_validation=True, response_validation_error_http_code=500, json_body_deserializer=http.read_json
 )
 
-ProductInPath = Annotated[str, Path(pattern=r"^[A-Za-z0-9_]{1,40}$", examples=["1"])]
 ProductName = Annotated[StrictStr, Field(min_length=1, max_length=200, examples=["Laptop"])]
 ProductText = Annotated[StrictStr, Field(max_length=4_000)]
 ProductStock = Annotated[StrictInt, Field(ge=0, le=10_000_000, description="Units in all: free, held and sold.")]
@@ -119,7 +118,7 @@ def engine() -> Engine:
 @app.post("/api/products", status_code=201, tags=["products"], summary="Put a product on sale")
 def create(
     body: ProductBody,
-    idempotency_key: Annotated[IdempotencyKey | None, Header(alias="Idempotency-Key", examples=["laptop"])] = None,
+    idempotency_key: OptionalKey = None,
 ) -> ProductAnswer:
     """Put stock on sale; the product's id is the next number of its tenant."""
     caller = http.caller_of(app)

@@ -4,7 +4,7 @@ from functools import cache
 from typing import Annotated, Literal
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
-from aws_lambda_powertools.event_handler.openapi.params import Header, Path, Query
+from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from holdfast.catalogue.products.facts import ProductFacts
@@ -12,7 +12,7 @@ from holdfast.platform import http
 from holdfast.platform.clock import to_text
 from holdfast.platform.dynamodb import connect
 from holdfast.platform.errors import Fault, Malformed
-from holdfast.platform.fields import Currency, IdempotencyKey, ProductId, Quantity, UserId
+from holdfast.platform.fields import Currency, OptionalKey, ProductId, Quantity, RequiredKey, UserId, UserInQuery
 from holdfast.platform.settings import ReservationsSettings, settings
 from holdfast.platform.tables import ReservationItem
 from holdfast.reservations import reading
@@ -116,7 +116,7 @@ def catalogue() -> ProductFacts:
 @app.post("/api/v1/reservations", status_code=201, tags=["reservations"], summary="Hold a cart")
 def create(
     body: ReservationBody,
-    idempotency_key: Annotated[IdempotencyKey, Header(alias="Idempotency-Key", examples=["order-4711"])],
+    idempotency_key: RequiredKey,
 ) -> Reservation:
     """Hold all lines or none; the same key and body give the same answer."""
     caller = http.caller_of(app)
@@ -141,7 +141,7 @@ def create(
 
 @app.get("/api/v1/reservations", tags=["reservations"], summary="List a user's reservations")
 def list_of_user(
-    user_id: Annotated[str | None, Query(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@+:|=-]{0,127}$")] = None,
+    user_id: UserInQuery = None,
     status: Annotated[State | None, Query()] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
     next_page: Annotated[str | None, Query(alias="next", pattern=r"^[A-Za-z0-9_-]{1,120}$")] = None,
@@ -170,7 +170,7 @@ def let_go(reservation_id: ReservationId) -> Reservation:
 @app.post("/api/v1/reservations/<reservation_id>/extend", tags=["reservations"], summary="Extend a hold once")
 def extend_once(
     reservation_id: ReservationId,
-    idempotency_key: Annotated[IdempotencyKey | None, Header(alias="Idempotency-Key", examples=["extend-1"])] = None,
+    idempotency_key: OptionalKey = None,
 ) -> Reservation:
     """Move the expiry later, once, by the stage's extension, never beyond its longest hold."""
     caller = http.caller_of(app)

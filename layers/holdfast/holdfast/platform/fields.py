@@ -1,35 +1,67 @@
 """The kinds of field that bodies and paths are made of; every id is short, and of letters that no key or path minds."""
 
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, PlainSerializer, StrictInt, StrictStr
+from aws_lambda_powertools.event_handler.openapi.params import Header, Path, Query
+from pydantic import BeforeValidator, Field, PlainSerializer, StrictInt, StrictStr, WithJsonSchema
 
 _ID = r"^[A-Za-z0-9_]{1,40}$"
 _USER = r"^[A-Za-z0-9][A-Za-z0-9._@+:|=-]{0,127}$"
 
+_MOST_NUMBER = 10**15
+
+
+def _number_as_text(value: Any) -> Any:
+    """Return a whole number as its text; everything else is left for the pattern to judge."""
+    whole = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_NUMBER
+    return str(value) if whole else value
+
+
+def _text_or_number(pattern: str) -> WithJsonSchema:
+    number = {"type": "integer", "minimum": 0, "maximum": _MOST_NUMBER}
+    return WithJsonSchema({"anyOf": [{"type": "string", "pattern": pattern}, number]})
+
+
 ProductId = Annotated[
-    Annotated[StrictStr, Field(pattern=_ID)] | Annotated[StrictInt, Field(ge=0, le=10**15)],
-    AfterValidator(str),
-    Field(description="A product's id, as text or as a number.", examples=["1"]),
+    StrictStr,
+    BeforeValidator(_number_as_text),
+    Field(pattern=_ID, description="A product's id, as text or as a number.", examples=["1"]),
+    _text_or_number(_ID),
 ]
 """A product's id; older clients send numbers."""
 
 UserId = Annotated[
-    Annotated[StrictStr, Field(pattern=_USER)] | Annotated[StrictInt, Field(ge=0, le=10**15)],
-    AfterValidator(str),
-    Field(description="The user the request is about, as text or as a number.", examples=["alice"]),
+    StrictStr,
+    BeforeValidator(_number_as_text),
+    Field(pattern=_USER, description="The user the request is about, as text or as a number.", examples=["alice"]),
+    _text_or_number(_USER),
 ]
 """A user's id; older clients send numbers."""
 
-ProductIdText = Annotated[str, Field(pattern=_ID, description="A product's id.", examples=["1"])]
-UserIdText = Annotated[str, Field(pattern=_USER, description="A user's id.", examples=["alice"])]
+ProductInPath = Annotated[str, Path(pattern=_ID, description="A product's id.", examples=["1"])]
+UserInPath = Annotated[str, Path(pattern=_USER, description="A user's id.", examples=["alice"])]
+UserInQuery = Annotated[
+    str | None, Query(pattern=_USER, description="Whose; a service key must say.", examples=["alice"])
+]
 
 Quantity = Annotated[StrictInt, Field(ge=1, le=10_000, description="How many.", examples=[1])]
 
 Currency = Annotated[StrictStr, Field(pattern=r"^[A-Z]{3}$", description="ISO 4217 code.", examples=["USD"])]
 
-IdempotencyKey = Annotated[str, Field(pattern=r"^[!-~]{1,255}$")]
+
+def _key_header() -> Any:
+    return Header(
+        alias="Idempotency-Key",
+        pattern=r"^[!-~]{1,255}$",
+        description="1 to 255 printable ASCII characters; the same key and body get the same answer for at least 24 h.",
+        examples=["order-4711"],
+    )
+
+
+RequiredKey = Annotated[str, _key_header()]
+OptionalKey = Annotated[str | None, _key_header()]
+
 
 Money = Annotated[Decimal, Field(ge=0, le=10**12, description="A decimal amount in the currency's own units.")]
 """A decimal amount on the wire; `platform.money` turns it into minor units."""
