@@ -8,14 +8,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from aws_lambda_powertools import Logger
+
 from holdfast.claims.changes import netted
 from holdfast.platform.dynamodb import MAX_ACTIONS, Cancelled, Contended, RawItem, Write, read
-from holdfast.platform.errors import Busy, ReservationNotFound, ReservationOver
+from holdfast.platform.errors import Busy, InvariantBroken, ReservationNotFound, ReservationOver
 from holdfast.platform.queues import ExpiryMessage, ExpiryQueue
 from holdfast.platform.tables import Key, ReservationItem, is_hold, key_of
 from holdfast.reservations.ending import cancel, given_back, letting_go
 from holdfast.reservations.engine import Engine
 from holdfast.reservations.states import State
+
+_logger = Logger()
 
 SHORT_WAIT = 1_000
 """Milliseconds: a message earlier than its hold's expiry by less waits; one earlier by more goes round again."""
@@ -109,6 +113,9 @@ def _expire_alone(engine: Engine, record: ReservationItem) -> bool:
     except (ReservationNotFound, ReservationOver):
         return True
     except Busy:
+        return False
+    except InvariantBroken:
+        _logger.exception("a hold cannot be given back", extra={"reservation": current.id})
         return False
     return True
 
