@@ -171,9 +171,9 @@ class Basket:
                 if pool
                 else Fault(demand.line.field, "There is no such product.", "product_not_found")
             )
-        if shard.available + sum(self._own_units(demand).values()) >= demand.line.quantity:
-            return None
         if demand.pool.shards == 1:
+            if shard.available + sum(self._own_units(demand).values()) >= demand.line.quantity:
+                return None
             self._engine.memory.remember(self._memory_name(demand.pool), shard.available, asked_at)
             return demand.short()
         return self._draw_elsewhere(demand)
