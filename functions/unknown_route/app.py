@@ -45,9 +45,7 @@ def answer() -> Response[Any]:
         raise NotFound
     if resolver.current_event.http_method == "OPTIONS":
         return Response(204, headers={"Allow": ", ".join([*allowed, "OPTIONS"])})
-    refused = http.MethodNotAllowed()
-    refused.extra = {"allowed": allowed}
-    raise refused
+    raise http.MethodNotAllowed([*allowed, "OPTIONS"])
 
 
 handler = http.entry(resolver, public=True)

@@ -7,8 +7,8 @@ import base64
 import binascii
 import json
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from aws_lambda_powertools import Logger
@@ -32,6 +32,9 @@ from holdfast.platform.errors import (
     Unavailable,
 )
 
+if TYPE_CHECKING:
+    from aws_lambda_powertools.event_handler.openapi.types import OpenAPIResponse
+
 MAX_BODY_BYTES = 64 * 1024
 """A cart of twenty lines is under 3 KB; API Gateway's own limit is 10 MB, Lambda's 6 MB."""
 
@@ -46,6 +49,11 @@ class MethodNotAllowed(HoldfastError):
 
     code = "method_not_allowed"
     sentence = "This address does not answer to this method."
+
+    def __init__(self, allowed: Sequence[str]) -> None:
+        """Take the methods that the address does answer to."""
+        super().__init__()
+        self.allowed = tuple(allowed)
 
 
 class BodyTooLarge(HoldfastError):
@@ -113,16 +121,12 @@ def entry(app: APIGatewayRestResolver, *, public: bool = False, conflict: int = 
     Unless `public`, a request without a caller is answered 401. `conflict` is the status for refusals by state: older
     clients know them as 400.
     """
-    statuses = _STATUS | {Conflict: conflict}
     context: dict[str, Any] = {}
 
     def answer(error: HoldfastError) -> Response[dict[str, Any]]:
-        status = next(statuses[kind] for kind in type(error).__mro__ if kind in statuses)
         context["code"] = error.code
-        headers: dict[str, str | list[str]] = (
-            {"Retry-After": str(error.retry_after)} if error.retry_after is not None else {}
-        )
-        return Response(status, JSON, error_body(error, context["request_id"]), headers)
+        status = status_of(type(error), conflict)
+        return Response(status, JSON, error_body(error, context["request_id"]), _headers_of(error))
 
     def answer_validation(wrong: RequestValidationError) -> Response[dict[str, Any]]:
         return answer(_malformed(wrong.errors()))
@@ -154,6 +158,8 @@ def entry(app: APIGatewayRestResolver, *, public: bool = False, conflict: int = 
         for name, values in _HEADERS.items():
             headers.setdefault(name, values)
         headers["X-Request-Id"] = [context["request_id"]]
+        if found.get("body") and headers["Content-Type"] == [JSON]:
+            found["body"] = _escaped(found["body"])
         _logger.info(
             "request",
             extra={
@@ -167,6 +173,24 @@ def entry(app: APIGatewayRestResolver, *, public: bool = False, conflict: int = 
         return found
 
     return handler
+
+
+def status_of(kind: type[HoldfastError], conflict: int = 409) -> int:
+    """Return the status code of a kind of error, where refusals by state are answered with `conflict`."""
+    statuses = _STATUS | {Conflict: conflict}
+    return next(statuses[ancestor] for ancestor in kind.__mro__ if ancestor in statuses)
+
+
+def refusals(*kinds: type[HoldfastError], conflict: int = 409) -> "dict[int, OpenAPIResponse]":
+    """Return what a route declares of the errors that it may answer with, beyond those that every route may.
+
+    The API document is completed from this.
+    """
+    declared: dict[int, OpenAPIResponse] = {}
+    for status in sorted({status_of(kind, conflict) for kind in kinds}):
+        examples = {kind.code: {"summary": kind.sentence} for kind in kinds if status_of(kind, conflict) == status}
+        declared[status] = {"description": "", "content": {JSON: {"examples": examples}}}
+    return declared
 
 
 def caller_of(app: APIGatewayRestResolver) -> Caller:
@@ -194,6 +218,19 @@ def internal_error(request_id: str) -> dict[str, Any]:
     }
 
 
+def _headers_of(error: HoldfastError) -> dict[str, str | list[str]]:
+    if isinstance(error, Unauthorized):
+        return {"WWW-Authenticate": "Bearer"}
+    if isinstance(error, MethodNotAllowed):
+        return {"Allow": ", ".join(error.allowed)}
+    return {"Retry-After": str(error.retry_after)} if error.retry_after is not None else {}
+
+
+def _escaped(text: str) -> str:
+    """Return the JSON text with the characters that mean something in HTML written as JSON escapes."""
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
 def _resolve(app: APIGatewayRestResolver, event: Event, lambda_context: Any, public: bool) -> Answer:
     if not public:
         _caller(event)
@@ -206,22 +243,32 @@ def _caller(event: Mapping[str, Any]) -> Caller:
 
 
 def _normal(event: Event) -> Event:
-    """Return the event with its path decoded and its body as JSON text within bounds."""
+    """Return the event with its path decoded and its body as JSON text within bounds; GET and DELETE have no body."""
     path = unquote(event["path"]) if "%" in event["path"] else event["path"]
-    body = event.get("body")
-    if not body:
-        return {**event, "path": path, "body": "null"}
-    if event.get("isBase64Encoded"):
+    headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
+    body = event.get("body") if event["httpMethod"] not in ("GET", "DELETE") else None
+    if body:
+        body = _text(body, bool(event.get("isBase64Encoded")))
+        if (headers.get("content-type") or JSON).partition(";")[0].strip().lower() != JSON:
+            raise UnsupportedMediaType
+    return {
+        **event,
+        "path": path,
+        "headers": headers | {"content-type": JSON},
+        "body": body or "null",
+        "isBase64Encoded": False,
+    }
+
+
+def _text(body: str, encoded: bool) -> str:
+    if encoded:
         try:
             body = base64.b64decode(body, validate=True).decode()
         except (binascii.Error, UnicodeDecodeError) as wrong:
             raise BadJson from wrong
     if len(body) > MAX_BODY_BYTES or len(body.encode(errors="replace")) > MAX_BODY_BYTES:
         raise BodyTooLarge
-    given = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
-    if not (given.get("content-type") or JSON).lower().startswith(JSON):
-        raise UnsupportedMediaType
-    return {**event, "path": path, "body": body, "isBase64Encoded": False}
+    return body
 
 
 def _plain(response: Response[dict[str, Any]]) -> Answer:
@@ -247,7 +294,7 @@ def _malformed(errors: Any) -> Malformed:
         where = [str(part) for part in error["loc"]]
         if error["type"] == "json_invalid":
             return BadJson()
-        if where[-1].lower() == "idempotency-key":
+        if where[0] == "header" and where[-1].lower() == "idempotency-key":
             return IdempotencyKeyRequired() if error["type"] == "missing" else IdempotencyKeyMalformed()
         field = ".".join(where[1:]) or where[0]
         faults.append(Fault(field[:100], str(error["msg"])[:200], str(error["type"])))
