@@ -27,13 +27,13 @@ def handler(event: dict[str, Any], _: Any) -> dict[str, Any]:
     wanted: list[tuple[str, ExpiryMessage]] = []
     for record in event["Records"]:
         try:
-            message = due_of(record)
+            message, number = due_of(record), record["dynamodb"]["SequenceNumber"]
         except Exception:
             _logger.exception("unreadable stream record")
             quarantine(settings(ExpirySchedulerSettings).dead_letter_queue_url, record)
             continue
         if message is not None:
-            wanted.append((record["dynamodb"]["SequenceNumber"], message))
+            wanted.append((number, message))
     unsent = _queue().send([message for _, message in wanted], SystemClock().now())
     _logger.info("scheduled", extra={"records": len(event["Records"]), "sent": len(wanted) - len(unsent)})
     return {"batchItemFailures": [{"itemIdentifier": number} for number, message in wanted if message in unsent]}

@@ -1,5 +1,6 @@
 """The kinds of field that bodies and paths are made of; every id is short, and of letters that no key or path minds."""
 
+import re
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -8,6 +9,8 @@ from pydantic import BeforeValidator, Field, PlainSerializer, StrictInt, StrictS
 
 _ID = r"^[A-Za-z0-9_]{1,40}$"
 _USER = r"^[A-Za-z0-9][A-Za-z0-9._@+:|=-]{0,127}$"
+
+_DECIMAL = r"^[0-9]{1,12}(\.[0-9]{1,6})?$"
 
 _MOST_NUMBER = 10**15
 
@@ -63,7 +66,21 @@ RequiredKey = Annotated[str, _key_header()]
 OptionalKey = Annotated[str | None, _key_header()]
 
 
-Money = Annotated[Decimal, Field(ge=0, le=10**12, description="A decimal amount in the currency's own units.")]
+def _plain_decimal(value: Any) -> Any:
+    """Refuse a text that Decimal would read, but no person would write: underscores, blanks, other scripts' digits."""
+    if isinstance(value, str) and not re.fullmatch(_DECIMAL, value):
+        raise ValueError("not a decimal number")
+    return value
+
+
+Money = Annotated[
+    Decimal,
+    BeforeValidator(_plain_decimal),
+    Field(ge=0, le=10**12, description="A decimal amount in the currency's own units."),
+    WithJsonSchema(
+        {"anyOf": [{"type": "number", "minimum": 0, "maximum": 10**12}, {"type": "string", "pattern": _DECIMAL}]}
+    ),
+]
 """A decimal amount on the wire; `platform.money` turns it into minor units."""
 
 DecimalNumber = Annotated[Decimal, PlainSerializer(float, return_type=float)]

@@ -1,6 +1,7 @@
 """SQS, and the two things that we send: when a hold runs out, and records that nobody could read."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -9,13 +10,15 @@ from typing import Any, Protocol
 import boto3
 from botocore.config import Config
 
-from holdfast.platform.tables import Key
+from holdfast.platform.tables import Key, is_hold
 
 LONGEST_DELAY = 900
 """Seconds that SQS can delay one message (AWS: SendMessage, DelaySeconds)."""
 
 _BATCH = 10
 """Messages in one SendMessageBatch (AWS)."""
+
+_KEY_PART = re.compile(r"[!-~]{1,200}")
 
 
 @dataclass(frozen=True)
@@ -31,12 +34,20 @@ class ExpiryMessage:
 
     @classmethod
     def from_body(cls, body: str) -> "ExpiryMessage":
-        """Return the message of a text; raises ValueError for a text that is none."""
+        """Return the message of a text; raises ValueError for a text that is none.
+
+        A key that no hold can have is refused here: asked of the store, it would fail the whole batch that it came in.
+        """
         try:
             fields = json.loads(body)
-            return cls(Key(str(fields["pk"]), str(fields["sk"])), int(fields["expires_at"]))
-        except (KeyError, TypeError) as wrong:
+        except RecursionError as wrong:
             raise ValueError("not an expiry message") from wrong
+        match fields:
+            case {"pk": str(pk), "sk": str(sk), "expires_at": int(expires_at)}:
+                key = Key(pk, sk)
+                if is_hold(key) and _KEY_PART.fullmatch(pk) and _KEY_PART.fullmatch(sk):
+                    return cls(key, expires_at)
+        raise ValueError("not an expiry message")
 
     def delay(self, now: int) -> int:
         """Return the whole seconds to wait from `now` (ms) before delivery: never past the expiry, at most 900."""
