@@ -1,4 +1,4 @@
-"""DynamoDB Local for the tests of the engine, and a fresh table for each of them."""
+"""DynamoDB Local for the tests of the engine and its properties, and a fresh table for each of them."""
 
 import os
 import uuid
