@@ -25,14 +25,19 @@ class Client:
 
     def get(self, path: str) -> Answer:
         """Read a route."""
-        return self._send("GET", path, None)
+        return self._send("GET", path)
 
-    def post(self, path: str, body: object) -> Answer:
+    def post(self, path: str, body: object, idempotency_key: str | None = None) -> Answer:
         """Send a body to a route."""
-        return self._send("POST", path, json.dumps(body).encode())
+        return self._send("POST", path, json.dumps(body).encode(), idempotency_key)
 
-    def _send(self, method: str, path: str, body: bytes | None) -> Answer:
-        request = urllib.request.Request(self._base_url + path, data=body, headers=self._headers, method=method)
+    def delete(self, path: str) -> Answer:
+        """Let go of what is at an address."""
+        return self._send("DELETE", path)
+
+    def _send(self, method: str, path: str, body: bytes | None = None, idempotency_key: str | None = None) -> Answer:
+        headers = self._headers | ({"Idempotency-Key": idempotency_key} if idempotency_key else {})
+        request = urllib.request.Request(self._base_url + path, data=body, headers=headers, method=method)
         try:
             with self._opener.open(request, timeout=30) as answer:
                 status, content = answer.status, answer.read()

@@ -34,12 +34,12 @@ def free_port() -> int:
     return port
 
 
-def port_is_free(port: int) -> bool:
-    """Whether nobody listens on the port of this machine."""
+def port_is_free(port: int, address: str = "127.0.0.1") -> bool:
+    """Whether nobody listens on the port at this machine's address."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", port))
+            probe.bind((address, port))
         except OSError:
             return False
     return True
@@ -51,11 +51,12 @@ class Stack:
     `127.0.0.1` is the API and `localhost` is AWS, on the same port: the emulator goes by the name that was asked for.
     """
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, address: str = "127.0.0.1") -> None:
         self.port = port
         self.base_url = f"http://127.0.0.1:{port}"
-        self.endpoint_url = f"http://localhost:{port}"
+        self.endpoint_url = f"http://{'localhost' if address == '127.0.0.1' else address}:{port}"
         self.outputs: dict[str, str] = {}
+        self._address = address
         self._state = build.STATE / f"stack-{port}"
         self._processes: list[subprocess.Popen[bytes]] = []
 
@@ -66,7 +67,7 @@ class Stack:
 
     def start(self) -> None:
         """Start the emulator and wait until it answers."""
-        if not port_is_free(self.port):
+        if not port_is_free(self.port, self._address):
             raise Failure(f"port {self.port} is in use; stop what listens there, or choose another: make run PORT=4000")
         shutil.rmtree(self._state, ignore_errors=True)
         scratch = self._state / "tmp"
@@ -78,9 +79,9 @@ class Stack:
             "HOME": os.environ.get("HOME", str(self._state)),
             "LANG": "C.UTF-8",
             "TMPDIR": str(scratch),
-            "NO_PROXY": "localhost,127.0.0.1",
+            "NO_PROXY": f"localhost,127.0.0.1,{self._address}",
             "GATEWAY_PORT": str(self.port),
-            "BIND_HOST": "127.0.0.1",
+            "BIND_HOST": self._address,
             "MINISTACK_REGION": REGION,
             "IOT_MTLS_ENABLED": "0",
             "SFTP_ENABLED": "0",
@@ -110,7 +111,7 @@ class Stack:
         command = [self._program("sam"), "deploy", "--config-env", "local"]
         command += ["--config-file", str(build.ROOT / "samconfig.toml"), "--template-file", str(built)]
         with (self._state / "deploy.log").open("w+b") as log:
-            deployment = self._spawn([*command, "--parameter-overrides", *overrides], self._client_environment(), log)
+            deployment = self._spawn([*command, "--parameter-overrides", *overrides], self.client_environment(), log)
             if deployment.wait(timeout=300) != 0:
                 log.seek(0)
                 raise Failure(f"sam deploy failed. {said_last(log.read().decode(errors='replace'))}")
@@ -146,7 +147,7 @@ class Stack:
     def environment(self) -> Iterator[None]:
         """Let the library of this process talk to the emulated AWS, as the functions in it do."""
         before = dict(os.environ)
-        os.environ.update(self._client_environment())
+        os.environ.update(self.client_environment())
         try:
             yield
         finally:
@@ -155,14 +156,18 @@ class Stack:
 
     def function_name(self, folder: str) -> str:
         """The deployed name of the function in functions/<folder>."""
-        return f"{STACK_NAME}-{folder.replace('_', '-')}"
+        logical = "".join(word.capitalize() for word in folder.split("_")) + "Function"
+        described = self.client("cloudformation").describe_stack_resource(
+            StackName=STACK_NAME, LogicalResourceId=logical
+        )
+        return str(described["StackResourceDetail"]["PhysicalResourceId"])
 
-    def _client_environment(self) -> dict[str, str]:
+    def client_environment(self) -> dict[str, str]:
         """This shell's environment, with every way to a real account replaced by the way to the emulator."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         return kept | CREDENTIALS | {
             "PATH": self._path(),
-            "NO_PROXY": "localhost,127.0.0.1",
+            "NO_PROXY": f"localhost,127.0.0.1,{self._address}",
             "AWS_ENDPOINT_URL": self.endpoint_url,
             "AWS_DEFAULT_REGION": REGION,
             "AWS_REGION": REGION,

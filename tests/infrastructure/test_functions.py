@@ -60,10 +60,11 @@ def test_every_function_keeps_its_logs_for_a_set_time(
     functions: Properties, of_type: Callable[[str], Properties]
 ) -> None:
     groups = of_type("AWS::Logs::LogGroup")
-    for function in functions.values():
-        group = groups[function["LoggingConfig"]["LogGroup"]["Ref"]]
-        assert int(group["RetentionInDays"]) >= 1
-        assert group["LogGroupName"] == f"/aws/lambda/{function['FunctionName']}"
+    assert len({group["LogGroupName"] for group in groups.values()}) == len(functions)
+    for name, function in functions.items():
+        group = function["LoggingConfig"]["LogGroup"]["Ref"]
+        assert group == f"{name}LogGroup"
+        assert int(groups[group]["RetentionInDays"]) >= 1
 
 
 def test_functions_share_no_role(functions: Properties) -> None:

@@ -1,0 +1,174 @@
+"""`make sam-local`: the first sale through `sam local start-api`, the same code in containers, on a local store."""
+
+import contextlib
+import ipaddress
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+
+from holdfast.platform.tables import IDENTITY_SCHEMA, TABLE_SCHEMA
+from local import build, demo
+from local.client import Answer, Client
+from local.stack import REGION, Stack, free_port, port_is_free
+from local.terminal import Failure, Steps, fail
+
+TABLES = {"TABLE_NAME": TABLE_SCHEMA, "IDENTITY_TABLE_NAME": IDENTITY_SCHEMA}
+NOT_OF_CREATE_TABLE = {"TimeToLiveSpecification", "StreamSpecification"}
+QUEUES = ("EXPIRY_QUEUE_URL", "DEAD_LETTER_QUEUE_URL")
+SECONDS_TO_START = 120
+
+
+def host_address() -> str:
+    """This machine's address as containers see it: the bridge's own where Docker runs here, else Docker Desktop's."""
+    if sys.platform != "linux":
+        return "host.docker.internal"
+    inspected = _docker("network", "inspect", "bridge")
+    (config, *_) = json.loads(inspected)[0]["IPAM"]["Config"]
+    first = next(ipaddress.ip_network(config["Subnet"]).hosts())
+    return str(config.get("Gateway") or first)
+
+
+def check_docker() -> None:
+    """Fail with a sentence unless a Docker engine answers."""
+    if shutil.which("docker") is None:
+        raise Failure("sam local runs functions in containers, and there is no docker on the path")
+    _docker("info", "--format", "{{.ServerVersion}}")
+
+
+def has_image() -> bool:
+    """Whether the image that functions run in is on this machine, so that none is pulled."""
+    tag = f"public.ecr.aws/lambda/python:{build.PYTHON_VERSION}-{build.ARCHITECTURE}"
+    done = subprocess.run(["docker", "image", "inspect", tag], capture_output=True, check=False)
+    return done.returncode == 0
+
+
+def make_store(store: Stack) -> dict[str, str]:
+    """Make the tables and queues of the template in the emulator; returns the variables that name them."""
+    dynamodb, sqs = store.client("dynamodb"), store.client("sqs")
+    variables = {}
+    for variable, schema in TABLES.items():
+        declared = {key: value for key, value in schema.items() if key not in NOT_OF_CREATE_TABLE}
+        dynamodb.create_table(TableName=variable.lower(), **declared)
+        variables[variable] = variable.lower()
+    for variable in QUEUES:
+        variables[variable] = sqs.create_queue(QueueName=variable.lower())["QueueUrl"]
+    return variables
+
+
+@contextlib.contextmanager
+def serving(store: Stack, endpoint_url: str, variables: dict[str, str]) -> Iterator[str]:
+    """Run `sam local start-api` over the built template; yields its base URL."""
+    port = free_port()
+    settings = store.log.parent / "sam-local.json"
+    settings.write_text(json.dumps({"Parameters": variables | {"AWS_ENDPOINT_URL": endpoint_url}}))
+    overrides = build.parameters() | {"Stage": "local", "AwsEndpointUrl": endpoint_url}
+    command = ["sam", "local", "start-api", "--port", str(port), "--host", "127.0.0.1", "--region", REGION]
+    command += ["--template", str(build.BUILD / "template.yaml"), "--env-vars", str(settings)]
+    command += ["--warm-containers", "LAZY", *(["--skip-pull-image"] if has_image() else [])]
+    command += ["--parameter-overrides", *(f"{name}={value}" for name, value in overrides.items())]
+    log = store.log.parent / "sam-local.log"
+    with log.open("wb") as printed:
+        process = subprocess.Popen(
+            command,
+            cwd=build.ROOT,
+            env=store.client_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=printed,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        deadline = time.monotonic() + SECONDS_TO_START
+        while port_is_free(port):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise Failure(f"sam local did not start; what it printed is in {log}")
+            time.sleep(0.2)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        # An interrupt lets sam take its containers away.
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=60)
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+def sell(client: Client, stranger: Client) -> None:
+    """Sell something, and see that nobody else can."""
+    _expect("without a known key nothing is told", stranger.get("/api/products"), 401)
+    _expect("the service is well", client.get("/api/v1/health"), 200)
+    product = _expect("a product is put on sale", client.post("/api/products", demo.PRODUCTS[2]), 201).body["data"]
+    status = f"/api/products/{product['id']}/status"
+    line = {"kind": "product", "product_id": product["id"], "quantity": 1}
+    wanted = {"items": [line], "user_id": "ada"}
+    key = uuid.uuid4().hex
+    held = _expect("it is held", client.post("/api/v1/reservations", wanted, key), 201).body
+    again = _expect("the same request again", client.post("/api/v1/reservations", wanted, key), 201).body
+    if held["id"] != again["id"]:
+        raise Failure("the same request with the same key made a second reservation")
+    _expect("another finds it sold out", client.post("/api/v1/reservations", wanted, uuid.uuid4().hex), 409)
+    _expect("it is let go", client.delete(f"/api/v1/reservations/{held['id']}"), 200, 204)
+    deal = {"user_id": "grace", "product_id": product["id"], "quantity": 1}
+    _expect("another reserves it", client.post("/api/reserve", deal), 200)
+    _expect("and buys it", client.post("/api/checkout", deal), 200)
+    left = _expect("the counters agree", client.get(status), 200).body["data"]
+    if (left["available_stock"], left["reserved_stock"], left["sold_stock"]) != (0, 0, 1):
+        raise Failure(f"after the sale the counters are {left}")
+    _expect("the API document is served", client.get("/api/v1/openapi.json"), 200)
+
+
+def _expect(what: str, answer: Answer, *statuses: int) -> Answer:
+    if answer.status not in statuses:
+        raise Failure(f"{what}: answered {answer.status} {answer.body}")
+    print(f"    {what}: {answer.status}", flush=True)
+    return answer
+
+
+def _docker(*arguments: str) -> str:
+    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise Failure(f"no Docker engine answers: {done.stderr.strip().splitlines()[-1:]}")
+    return done.stdout
+
+
+def run() -> None:
+    """Build, start a store, serve, and make the first sale."""
+    steps = Steps(4)
+    check_docker()
+    steps.begin("Building functions and layers")
+    build.build()
+    address = host_address()
+    store = Stack(free_port(), "127.0.0.1" if address == "host.docker.internal" else address)
+    endpoint_url = f"http://{address}:{store.port}"
+    try:
+        steps.begin("Starting a local store")
+        store.start()
+        variables = make_store(store)
+        store.outputs = {"IdentityTableName": variables["IDENTITY_TABLE_NAME"]}
+        key = demo.issue_service_key(store, demo.TENANT, "sam local")
+        steps.begin("Starting sam local")
+        with serving(store, endpoint_url, variables) as base_url:
+            steps.begin(f"Making the first sale on {base_url}")
+            sell(Client(base_url, key), Client(base_url, f"hk_{demo.TENANT}_{'0' * 64}"))
+    finally:
+        store.stop()
+    print(f"\nThe first sale went through sam local, in {steps.seconds():.0f} s.")
+
+
+def main() -> int:
+    """Run; a failure is one sentence and exit code 1."""
+    try:
+        run()
+    except Failure as failure:
+        return fail(failure)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
