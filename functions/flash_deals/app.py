@@ -3,7 +3,7 @@
 Unknown fields are ignored and refusals are 400, as those clients know it.
 """
 
-from functools import cache
+from functools import cache, partial
 from typing import Literal
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
@@ -14,14 +14,27 @@ from holdfast.checkout import orders
 from holdfast.platform import http
 from holdfast.platform.clock import to_text
 from holdfast.platform.dynamodb import connect
-from holdfast.platform.errors import Refused
+from holdfast.platform.errors import (
+    AmountMismatch,
+    Forbidden,
+    InsufficientReservation,
+    MixedCurrencies,
+    NoReservation,
+    Refused,
+    TooManyLines,
+)
 from holdfast.platform.fields import (
+    Currency,
     DecimalNumber,
+    Moment,
     Money,
     OptionalKey,
     ProductId,
     ProductInPath,
     Quantity,
+    ShownProductId,
+    ShownReservationId,
+    ShownUserId,
     UserId,
     UserInPath,
 )
@@ -66,18 +79,18 @@ class DealCheckoutBody(BaseModel):
     product_id: ProductId
     quantity: Quantity
     total_amount: Money | None = Field(
-        None, description="What the client believes that to cost; checked, never trusted."
+        None, description="What the client believes that to cost; checked, never trusted.", examples=["19.99"]
     )
 
 
 class DealHoldData(BaseModel):
     """What a user holds of a product in all, and until when."""
 
-    user_id: str
-    product_id: str
-    quantity: int
-    expires_at: str
-    reservation_id: str
+    user_id: ShownUserId
+    product_id: ShownProductId
+    quantity: int = Field(examples=[1])
+    expires_at: Moment = Field(examples=["2026-03-01T10:10:00.250Z"])
+    reservation_id: ShownReservationId
 
 
 class DealHoldAnswer(BaseModel):
@@ -85,7 +98,7 @@ class DealHoldAnswer(BaseModel):
 
     success: Literal[True] = True
     data: DealHoldData
-    message: str
+    message: str = Field(examples=["Reserved."])
 
 
 class DealBulkAnswer(BaseModel):
@@ -96,17 +109,31 @@ class DealBulkAnswer(BaseModel):
     failed: list[None] = Field(default_factory=list, max_length=0)
 
 
+class DealBulkFailure(BaseModel):
+    """A line of a bulk request that stood in the way, and the code of why."""
+
+    product_id: ShownProductId
+    reason: str = Field(examples=["insufficient_stock"])
+
+
+class DealBulkRefusal(BaseModel):
+    """What the error of a refused bulk request carries besides: no line was held."""
+
+    reserved: list[None] = Field(default_factory=list, max_length=0)
+    failed: list[DealBulkFailure]
+
+
 class DealOrderData(BaseModel):
     """What was bought."""
 
-    id: str
-    user_id: str
-    product_id: str
-    quantity: int
+    id: str = Field(description="An order's id.", examples=["o-abcdefghijklmnop-0123456789abcdef0123456789abcdef"])
+    user_id: ShownUserId
+    product_id: ShownProductId
+    quantity: int = Field(examples=[1])
     total_amount: DecimalNumber
-    currency: str
+    currency: Currency
     status: Literal["completed"]
-    created_at: str
+    created_at: Moment
 
 
 class DealOrderAnswer(BaseModel):
@@ -114,7 +141,7 @@ class DealOrderAnswer(BaseModel):
 
     success: Literal[True] = True
     data: DealOrderData
-    message: str
+    message: str = Field(examples=["Checked out."])
 
 
 class DealEmptyAnswer(BaseModel):
@@ -122,7 +149,7 @@ class DealEmptyAnswer(BaseModel):
 
     success: Literal[True] = True
     data: None = None
-    message: str
+    message: str = Field(examples=["Let go."])
 
 
 class DealHoldsAnswer(BaseModel):
@@ -130,7 +157,7 @@ class DealHoldsAnswer(BaseModel):
 
     success: Literal[True] = True
     data: list[DealHoldData]
-    message: str
+    message: str = Field(examples=["What the user holds."])
 
 
 @cache
@@ -146,7 +173,15 @@ def catalogue() -> ProductFacts:
     return ProductFacts(engine().store, engine().clock)
 
 
-@app.post("/api/reserve", tags=["flash deals"], summary="Hold more of a product")
+_refusals = partial(http.refusals, Forbidden, conflict=400)
+
+
+@app.post(
+    "/api/reserve",
+    tags=["flash deals"],
+    summary="Hold more of a product",
+    responses=_refusals(Refused, MixedCurrencies),
+)
 def reserve(body: DealReserveBody, idempotency_key: OptionalKey = None) -> DealHoldAnswer:
     """Add to what the user holds of a product, and renew its time."""
     caller = http.caller_of(app)
@@ -157,7 +192,12 @@ def reserve(body: DealReserveBody, idempotency_key: OptionalKey = None) -> DealH
     return DealHoldAnswer(data=_shaped(user, held[0]), message="Reserved.")
 
 
-@app.post("/api/reserve/bulk", tags=["flash deals"], summary="Hold several products, all or none")
+@app.post(
+    "/api/reserve/bulk",
+    tags=["flash deals"],
+    summary="Hold several products, all or none",
+    responses=_refusals(Refused, TooManyLines, MixedCurrencies, adding=DealBulkRefusal),
+)
 def reserve_bulk(body: DealBulkBody, idempotency_key: OptionalKey = None) -> DealBulkAnswer:
     """Add every line to what the user holds, or none of them."""
     caller = http.caller_of(app)
@@ -167,12 +207,17 @@ def reserve_bulk(body: DealBulkBody, idempotency_key: OptionalKey = None) -> Dea
     try:
         held = deal_holds.reserve(engine(), catalogue(), DealRequest(caller.tenant, user, lines, keyed))
     except Refused as refused:
-        refused.extra = {"reserved": [], "failed": _failed(body, refused)}
+        refused.extra = DealBulkRefusal(failed=_failed(body, refused)).model_dump()
         raise
     return DealBulkAnswer(reserved=[_shaped(user, hold) for hold in held])
 
 
-@app.post("/api/checkout", tags=["flash deals"], summary="Buy what is held")
+@app.post(
+    "/api/checkout",
+    tags=["flash deals"],
+    summary="Buy what is held",
+    responses=_refusals(InsufficientReservation, AmountMismatch),
+)
 def check_out(body: DealCheckoutBody, idempotency_key: OptionalKey = None) -> DealOrderAnswer:
     """Buy some or all of what the user holds of a product; the rest stays held."""
     caller = http.caller_of(app)
@@ -193,7 +238,12 @@ def check_out(body: DealCheckoutBody, idempotency_key: OptionalKey = None) -> De
     return DealOrderAnswer(data=data, message="Checked out.")
 
 
-@app.delete("/api/reserve/<user_id>/<product_id>", tags=["flash deals"], summary="Let go of a product")
+@app.delete(
+    "/api/reserve/<user_id>/<product_id>",
+    tags=["flash deals"],
+    summary="Let go of a product",
+    responses=_refusals(NoReservation),
+)
 def let_go(user_id: UserInPath, product_id: ProductInPath) -> DealEmptyAnswer:
     """Give back all that the user holds of a product."""
     caller = http.caller_of(app)
@@ -201,7 +251,12 @@ def let_go(user_id: UserInPath, product_id: ProductInPath) -> DealEmptyAnswer:
     return DealEmptyAnswer(message="Let go.")
 
 
-@app.get("/api/users/<user_id>/reservations", tags=["flash deals"], summary="List what a user holds")
+@app.get(
+    "/api/users/<user_id>/reservations",
+    tags=["flash deals"],
+    summary="List what a user holds",
+    responses=_refusals(),
+)
 def held_by(user_id: UserInPath) -> DealHoldsAnswer:
     """List what the user holds of each product, unexpired."""
     caller = http.caller_of(app)
@@ -224,11 +279,9 @@ def _shaped(user: str, hold: DealHold) -> DealHoldData:
     )
 
 
-def _failed(body: DealBulkBody, refused: Refused) -> list[dict[str, str]]:
-    return [
-        {"product_id": body.items[int(fault.field.removeprefix("items."))].product_id, "reason": fault.code}
-        for fault in refused.faults
-    ]
+def _failed(body: DealBulkBody, refused: Refused) -> list[DealBulkFailure]:
+    lines = [(body.items[int(fault.field.removeprefix("items."))], fault.code) for fault in refused.faults]
+    return [DealBulkFailure(product_id=line.product_id, reason=code) for line, code in lines]
 
 
 handler = http.entry(app, conflict=400)

@@ -27,8 +27,8 @@ class HealthOfDependency(BaseModel):
     """One dependency; `waiting` is the number of messages in a queue."""
 
     state: Literal["ok", "degraded", "down"]
-    latency_ms: float
-    waiting: int | None = None
+    latency_ms: float = Field(examples=[4.2])
+    waiting: int | None = Field(None, examples=[0])
 
 
 class Health(BaseModel):

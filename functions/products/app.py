@@ -14,8 +14,8 @@ from holdfast.claims.pool import Terms
 from holdfast.platform import http
 from holdfast.platform.clock import to_text
 from holdfast.platform.dynamodb import connect
-from holdfast.platform.errors import Fault, Malformed
-from holdfast.platform.fields import Currency, DecimalNumber, Money, OptionalKey, ProductInPath
+from holdfast.platform.errors import Fault, Forbidden, Malformed, ProductNotFound, StockBelowCommitted
+from holdfast.platform.fields import Currency, DecimalNumber, Moment, Money, OptionalKey, ProductInPath, ShownProductId
 from holdfast.platform.money import from_minor, to_minor
 from holdfast.platform.settings import ProductsSettings, settings
 from holdfast.platform.tables import ProductItem
@@ -27,9 +27,13 @@ app = APIGatewayRestResolver(
 )
 
 ProductName = Annotated[StrictStr, Field(min_length=1, max_length=200, examples=["Laptop"])]
-ProductText = Annotated[StrictStr, Field(max_length=4_000)]
-ProductStock = Annotated[StrictInt, Field(ge=0, le=10_000_000, description="Units in all: free, held and sold.")]
-ProductMost = Annotated[StrictInt, Field(ge=1, le=10_000, description="Units one user may hold and buy together.")]
+ProductText = Annotated[StrictStr, Field(max_length=4_000, examples=["14 inches, 32 GB."])]
+ProductStock = Annotated[
+    StrictInt, Field(ge=0, le=10_000_000, description="Units in all: free, held and sold.", examples=[200])
+]
+ProductMost = Annotated[
+    StrictInt, Field(ge=1, le=10_000, description="Units one user may hold and buy together.", examples=[2])
+]
 
 
 class ProductBody(BaseModel):
@@ -42,7 +46,9 @@ class ProductBody(BaseModel):
     currency: Currency | None = None
     max_per_user: ProductMost | None = None
     expected_peak_per_second: Annotated[StrictInt, Field(ge=1, le=100_000)] | None = Field(
-        None, description="Reserves a second to plan for; decides over how many counters the stock is spread."
+        None,
+        description="Reserves a second to plan for; decides over how many counters the stock is spread.",
+        examples=[500],
     )
 
 
@@ -52,25 +58,25 @@ class ProductPatchBody(BaseModel):
     name: ProductName | None = None
     description: ProductText | None = None
     total_stock: ProductStock | None = None
-    price: Money | None = None
+    price: Money | None = Field(None, examples=["19.99"])
     currency: Currency | None = None
     max_per_user: ProductMost | None = None
-    on_sale: StrictBool | None = None
+    on_sale: StrictBool | None = Field(None, examples=[True])
 
 
 class ProductData(BaseModel):
     """A product."""
 
-    id: str
-    name: str
-    description: str | None
-    total_stock: int
+    id: ShownProductId
+    name: ProductName
+    description: ProductText | None
+    total_stock: ProductStock
     price: DecimalNumber
-    currency: str
-    max_per_user: int | None
-    on_sale: bool
-    created_at: str
-    updated_at: str
+    currency: Currency
+    max_per_user: ProductMost | None
+    on_sale: bool = Field(examples=[True])
+    created_at: Moment
+    updated_at: Moment
 
 
 class ProductAnswer(BaseModel):
@@ -78,7 +84,7 @@ class ProductAnswer(BaseModel):
 
     success: Literal[True] = True
     data: ProductData
-    message: str
+    message: str = Field(examples=["Product."])
 
 
 class ProductsAnswer(BaseModel):
@@ -86,19 +92,19 @@ class ProductsAnswer(BaseModel):
 
     success: Literal[True] = True
     data: list[ProductData]
-    message: str
-    next: str | None
+    message: str = Field(examples=["Products."])
+    next: str | None = Field(examples=[None])
 
 
 class ProductStatusData(BaseModel):
     """A product's units: total = available + reserved + sold."""
 
-    id: str
-    name: str
-    total_stock: int
-    reserved_stock: int
-    available_stock: int
-    sold_stock: int
+    id: ShownProductId
+    name: ProductName
+    total_stock: ProductStock
+    reserved_stock: int = Field(examples=[3])
+    available_stock: int = Field(examples=[190])
+    sold_stock: int = Field(examples=[7])
 
 
 class ProductStatusAnswer(BaseModel):
@@ -106,7 +112,7 @@ class ProductStatusAnswer(BaseModel):
 
     success: Literal[True] = True
     data: ProductStatusData
-    message: str
+    message: str = Field(examples=["Units."])
 
 
 @cache
@@ -115,7 +121,13 @@ def engine() -> Engine:
     return Engine(connect(settings(ProductsSettings).table_name))
 
 
-@app.post("/api/products", status_code=201, tags=["products"], summary="Put a product on sale")
+@app.post(
+    "/api/products",
+    status_code=201,
+    tags=["products"],
+    summary="Put a product on sale",
+    responses=http.refusals(Forbidden),
+)
 def create(
     body: ProductBody,
     idempotency_key: OptionalKey = None,
@@ -142,21 +154,33 @@ def create(
 
 @app.get("/api/products", tags=["products"], summary="List products")
 def list_all(
-    limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
-    after: Annotated[str | None, Query(pattern=r"^[A-Za-z0-9_]{1,40}$")] = None,
+    limit: Annotated[int, Query(ge=1, le=1000, description="How many at most.")] = 1000,
+    after: Annotated[
+        str | None, Query(pattern=r"^[A-Za-z0-9_]{1,40}$", description="`next` of the page before.")
+    ] = None,
 ) -> ProductsAnswer:
     """List products in the order of their ids."""
     products, following = stock.list_all(engine(), http.caller_of(app).tenant, limit, after)
     return ProductsAnswer(data=[_shaped(product) for product in products], message="Products.", next=following)
 
 
-@app.get("/api/products/<product_id>", tags=["products"], summary="Read a product")
+@app.get(
+    "/api/products/<product_id>",
+    tags=["products"],
+    summary="Read a product",
+    responses=http.refusals(ProductNotFound),
+)
 def read(product_id: ProductInPath) -> ProductAnswer:
     """Read one product."""
     return ProductAnswer(data=_shaped(stock.get(engine(), http.caller_of(app).tenant, product_id)), message="Product.")
 
 
-@app.patch("/api/products/<product_id>", tags=["products"], summary="Restock, reprice or rename")
+@app.patch(
+    "/api/products/<product_id>",
+    tags=["products"],
+    summary="Restock, reprice or rename",
+    responses=http.refusals(Forbidden, ProductNotFound, StockBelowCommitted),
+)
 def change(product_id: ProductInPath, body: ProductPatchBody) -> ProductAnswer:
     """Change what is given; answers when every counter has the new price. What is held keeps its price."""
     caller = http.caller_of(app)
@@ -173,7 +197,12 @@ def change(product_id: ProductInPath, body: ProductPatchBody) -> ProductAnswer:
     return ProductAnswer(data=_shaped(stock.get(engine(), caller.tenant, product_id)), message="Changed.")
 
 
-@app.get("/api/products/<product_id>/status", tags=["products"], summary="Count a product's units")
+@app.get(
+    "/api/products/<product_id>/status",
+    tags=["products"],
+    summary="Count a product's units",
+    responses=http.refusals(ProductNotFound),
+)
 def status(product_id: ProductInPath) -> ProductStatusAnswer:
     """Count free, held and sold units, exactly."""
     counted = stock.count(engine(), http.caller_of(app).tenant, product_id)

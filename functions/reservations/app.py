@@ -11,8 +11,30 @@ from holdfast.catalogue.products.facts import ProductFacts
 from holdfast.platform import http
 from holdfast.platform.clock import to_text
 from holdfast.platform.dynamodb import connect
-from holdfast.platform.errors import Fault, Malformed
-from holdfast.platform.fields import Currency, OptionalKey, ProductId, Quantity, RequiredKey, UserId, UserInQuery
+from holdfast.platform.errors import (
+    AlreadyExtended,
+    Fault,
+    Forbidden,
+    Malformed,
+    MixedCurrencies,
+    Refused,
+    ReservationNotFound,
+    ReservationOver,
+    TooManyLines,
+)
+from holdfast.platform.fields import (
+    Currency,
+    Moment,
+    OptionalKey,
+    ProductId,
+    Quantity,
+    RequiredKey,
+    ShownProductId,
+    ShownReservationId,
+    ShownUserId,
+    UserId,
+    UserInQuery,
+)
 from holdfast.platform.settings import ReservationsSettings, settings
 from holdfast.platform.tables import ReservationItem
 from holdfast.reservations import reading
@@ -55,9 +77,11 @@ class ReservationBody(BaseModel):
     items: list[ReservationLineBody] = Field(
         min_length=1, max_length=100, description="Lines of the same product count as one; at most 20 different ones."
     )
-    user_id: UserId | None = Field(None, description="For whom; a service key must say.")
+    user_id: UserId | None = Field(None, description="For whom; a service key must say.", examples=["alice"])
     hold_seconds: Annotated[int, Field(strict=True, ge=1, le=86_400)] | None = Field(
-        None, description="How long to hold; the stage's standard length unless given, never beyond its longest."
+        None,
+        description="How long to hold; the stage's standard length unless given, never beyond its longest.",
+        examples=[600],
     )
 
 
@@ -65,10 +89,10 @@ class ReservationLine(BaseModel):
     """A line as it is held."""
 
     kind: Literal["product"]
-    product_id: str
-    quantity: int
-    unit_price_minor: int = Field(description="Price of one, in minor units of the currency.")
-    price_minor: int = Field(description="Price of the line, in minor units of the currency.")
+    product_id: ShownProductId
+    quantity: int = Field(examples=[1])
+    unit_price_minor: int = Field(description="Price of one, in minor units of the currency.", examples=[1999])
+    price_minor: int = Field(description="Price of the line, in minor units of the currency.", examples=[1999])
     currency: Currency
     state: State
 
@@ -77,26 +101,26 @@ class ReservationTotal(BaseModel):
     """What all lines of one currency cost."""
 
     currency: Currency
-    amount_minor: int
+    amount_minor: int = Field(description="In minor units of the currency.", examples=[1999])
 
 
 class Reservation(BaseModel):
     """A reservation: what is held, for whom, at which price, and until when."""
 
-    id: str
+    id: ShownReservationId
     status: State
-    user_id: str
+    user_id: ShownUserId
     items: list[ReservationLine]
     totals: list[ReservationTotal]
-    created_at: str
-    expires_at: str
+    created_at: Moment
+    expires_at: Moment = Field(examples=["2026-03-01T10:10:00.250Z"])
 
 
 class ReservationList(BaseModel):
     """Some of a user's reservations; `next` asks for more and is null at the end."""
 
     items: list[Reservation]
-    next: str | None
+    next: str | None = Field(examples=[None])
 
 
 @cache
@@ -113,7 +137,13 @@ def catalogue() -> ProductFacts:
     return ProductFacts(engine().store, engine().clock)
 
 
-@app.post("/api/v1/reservations", status_code=201, tags=["reservations"], summary="Hold a cart")
+@app.post(
+    "/api/v1/reservations",
+    status_code=201,
+    tags=["reservations"],
+    summary="Hold a cart",
+    responses=http.refusals(Forbidden, Refused, TooManyLines, MixedCurrencies),
+)
 def create(
     body: ReservationBody,
     idempotency_key: RequiredKey,
@@ -139,12 +169,19 @@ def create(
     return _shaped(record, State(record.status))
 
 
-@app.get("/api/v1/reservations", tags=["reservations"], summary="List a user's reservations")
+@app.get(
+    "/api/v1/reservations",
+    tags=["reservations"],
+    summary="List a user's reservations",
+    responses=http.refusals(Forbidden),
+)
 def list_of_user(
     user_id: UserInQuery = None,
-    status: Annotated[State | None, Query()] = None,
-    limit: Annotated[int, Query(ge=1, le=100)] = 50,
-    next_page: Annotated[str | None, Query(alias="next", pattern=r"^[A-Za-z0-9_-]{1,120}$")] = None,
+    status: Annotated[State | None, Query(description="Only those in this state.")] = None,
+    limit: Annotated[int, Query(ge=1, le=100, description="How many at most.")] = 50,
+    next_page: Annotated[
+        str | None, Query(alias="next", pattern=r"^[A-Za-z0-9_-]{1,120}$", description="`next` of the page before.")
+    ] = None,
 ) -> ReservationList:
     """List in the stable order of ids, a page at a time; `next` of one answer asks for the following."""
     caller = http.caller_of(app)
@@ -152,14 +189,24 @@ def list_of_user(
     return ReservationList(items=[_now(record) for record in page.items], next=page.next)
 
 
-@app.get("/api/v1/reservations/<reservation_id>", tags=["reservations"], summary="Read a reservation")
+@app.get(
+    "/api/v1/reservations/<reservation_id>",
+    tags=["reservations"],
+    summary="Read a reservation",
+    responses=http.refusals(ReservationNotFound),
+)
 def read(reservation_id: ReservationId) -> Reservation:
     """Read one; its state is as the clock has it."""
     caller = http.caller_of(app)
     return _now(reading.find(engine(), caller.tenant, reservation_id, caller.sees()))
 
 
-@app.delete("/api/v1/reservations/<reservation_id>", tags=["reservations"], summary="Let go of a reservation")
+@app.delete(
+    "/api/v1/reservations/<reservation_id>",
+    tags=["reservations"],
+    summary="Let go of a reservation",
+    responses=http.refusals(ReservationNotFound, ReservationOver),
+)
 def let_go(reservation_id: ReservationId) -> Reservation:
     """Give everything back at once; one that is over already is answered as it is."""
     caller = http.caller_of(app)
@@ -167,7 +214,12 @@ def let_go(reservation_id: ReservationId) -> Reservation:
     return _now(cancel(engine(), found.key, found.life))
 
 
-@app.post("/api/v1/reservations/<reservation_id>/extend", tags=["reservations"], summary="Extend a hold once")
+@app.post(
+    "/api/v1/reservations/<reservation_id>/extend",
+    tags=["reservations"],
+    summary="Extend a hold once",
+    responses=http.refusals(ReservationNotFound, ReservationOver, AlreadyExtended),
+)
 def extend_once(
     reservation_id: ReservationId,
     idempotency_key: OptionalKey = None,

@@ -83,5 +83,22 @@ Money = Annotated[
 ]
 """A decimal amount on the wire; `platform.money` turns it into minor units."""
 
-DecimalNumber = Annotated[Decimal, PlainSerializer(float, return_type=float)]
+DecimalNumber = Annotated[Decimal, PlainSerializer(float, return_type=float), Field(examples=[19.99])]
 """An exact decimal shown as a JSON number: under 16 digits, the number's text is the decimal's own."""
+
+# What answers show; the API document takes its examples from here.
+ShownProductId = Annotated[str, Field(description="A product's id.", examples=["1"])]
+ShownUserId = Annotated[str, Field(description="A user's id.", examples=["alice"])]
+ShownReservationId = Annotated[
+    str,
+    Field(
+        description="A reservation's id.",
+        examples=["r-abcdefghijklmnop-0123456789abcdef0123456789abcdef"],
+    ),
+]
+Moment = Annotated[
+    str,
+    Field(
+        description="RFC 3339, UTC.", examples=["2026-03-01T10:00:00.250Z"], json_schema_extra={"format": "date-time"}
+    ),
+]

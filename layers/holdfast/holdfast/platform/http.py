@@ -33,7 +33,8 @@ from holdfast.platform.errors import (
 )
 
 if TYPE_CHECKING:
-    from aws_lambda_powertools.event_handler.openapi.types import OpenAPIResponse
+    from aws_lambda_powertools.event_handler.openapi.types import OpenAPIResponse, OpenAPIResponseContentModel
+    from pydantic import BaseModel
 
 MAX_BODY_BYTES = 64 * 1024
 """A cart of twenty lines is under 3 KB; API Gateway's own limit is 10 MB, Lambda's 6 MB."""
@@ -181,15 +182,20 @@ def status_of(kind: type[HoldfastError], conflict: int = 409) -> int:
     return next(statuses[ancestor] for ancestor in kind.__mro__ if ancestor in statuses)
 
 
-def refusals(*kinds: type[HoldfastError], conflict: int = 409) -> "dict[int, OpenAPIResponse]":
+def refusals(
+    *kinds: type[HoldfastError], conflict: int = 409, adding: "type[BaseModel] | None" = None
+) -> "dict[int, OpenAPIResponse]":
     """Return what a route declares of the errors that it may answer with, beyond those that every route may.
 
-    The API document is completed from this.
+    `adding` is what the bodies of refusals by state carry besides. The API document is completed from this.
     """
     declared: dict[int, OpenAPIResponse] = {}
     for status in sorted({status_of(kind, conflict) for kind in kinds}):
         examples = {kind.code: {"summary": kind.sentence} for kind in kinds if status_of(kind, conflict) == status}
-        declared[status] = {"description": "", "content": {JSON: {"examples": examples}}}
+        content: OpenAPIResponseContentModel = {"examples": examples}
+        if adding is not None and status == conflict:
+            content["model"] = adding
+        declared[status] = {"description": "", "content": {JSON: content}}
     return declared
 
 
