@@ -4,6 +4,7 @@ PYTHON ?= $(shell for candidate in python3 python3.13 python3.12 python3.11; do 
     "$$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
     && echo "$$candidate" && break; done)
 TESTS ?= tests
+STAGE ?= dev
 
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -12,7 +13,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 export SAM_CLI_TELEMETRY := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help environment engine build run test lint format lock openapi bench sam-local clean
+.PHONY: help environment engine build run test lint format lock openapi bench sam-local deploy clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1#\2/p' $(MAKEFILE_LIST) | awk -F'#' '{printf "%-18s %s\n", $$1, $$2}'
@@ -54,6 +55,9 @@ bench: environment engine build  ## measure the budgets
 
 sam-local: environment build  ## run the first sale through sam local (needs Docker)
 	@$(BIN)/python -m local.sam_local
+
+deploy: environment  ## build for AWS and deploy a stage of samconfig.toml (STAGE=dev PARAMETERS="Name=value ...")
+	@$(BIN)/python -m operations.deploy --stage $(STAGE) $(PARAMETERS)
 
 clean:  ## forget everything that was made
 	rm -rf .venv .aws-sam .local local/engine/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

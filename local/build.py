@@ -54,20 +54,24 @@ def _fingerprint() -> str:
     return digest.hexdigest()
 
 
-def _sam_build() -> None:
-    # Functions run on Linux in AWS, but on this machine itself under the emulator: elsewhere, its own wheels are taken.
-    wheels = WHEELS[ARCHITECTURE] if sys.platform == "linux" else ""
-    environment = os.environ | {
+def environment(wheels: str) -> dict[str, str]:
+    """This shell's environment, with what the layers' makefiles need: this Python, and which wheels to take."""
+    return os.environ | {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "HOLDFAST_PYTHON": PYTHON_VERSION,
         "HOLDFAST_PLATFORM": wheels,
         "SAM_CLI_TELEMETRY": "0",
     }
+
+
+def _sam_build() -> None:
+    # Functions run on Linux in AWS, but on this machine itself under the emulator: elsewhere, its own wheels are taken.
+    wheels = WHEELS[ARCHITECTURE] if sys.platform == "linux" else ""
     overrides = [f"{name}={value}" for name, value in parameters().items()]
     done = subprocess.run(
         ["sam", "build", "--config-env", "local", "--parameter-overrides", *overrides],
         cwd=ROOT,
-        env=environment,
+        env=environment(wheels),
         capture_output=True,
         text=True,
         check=False,
