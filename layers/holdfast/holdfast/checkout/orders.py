@@ -59,10 +59,16 @@ def check_out(engine: Engine, purchase: Purchase) -> Order:
     """
     number = token_hex(16)
     for attempt in engine.retries:
-        known = purchase.keyed.replay(engine.store) if purchase.keyed else None
+        known = _answered(engine, purchase)
         if known is not None:
-            return Order(**known)
-        part, order, writes = _buying(engine, purchase, number)
+            return known
+        try:
+            part, order, writes = _buying(engine, purchase, number)
+        except (InsufficientReservation, AmountMismatch):
+            known = _answered(engine, purchase)
+            if known is None:
+                raise
+            return known
         try:
             engine.store.transact(writes)
             return _order(order, purchase.product_id)
@@ -74,6 +80,11 @@ def check_out(engine: Engine, purchase: Purchase) -> Order:
             elif not any(reason and reason.condition_failed for reason in refusal.reasons[: -len(part.allocated())]):
                 raise InvariantBroken(str(refusal)) from refusal
     raise Busy
+
+
+def _answered(engine: Engine, purchase: Purchase) -> Order | None:
+    known = purchase.keyed.replay(engine.store) if purchase.keyed else None
+    return None if known is None else Order(**known)
 
 
 def _buying(engine: Engine, purchase: Purchase, number: str) -> tuple[ReservationItem, OrderItem, Sequence[Write]]:

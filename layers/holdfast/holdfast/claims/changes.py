@@ -15,8 +15,8 @@ from holdfast.platform.tables import Key
 class Change:
     """What one claim wants of one item.
 
-    `add` is added to its counters. A counter in `floored` may not fall below zero, one in `ceilings` may not rise above
-    its ceiling. `equal` must be what the item says, whatever is added.
+    `add` is added to its counters. A counter in `floored` may not fall below zero, one in `ceilings` may not end above
+    its ceiling, whichever way it goes. `equal` must be what the item says, whatever is added.
     """
 
     key: Key
@@ -43,7 +43,7 @@ class Change:
         return Update(self.key, self._actions(), self._condition())
 
     def _actions(self) -> list[Action]:
-        return [Path([counter]).add(amount) for counter, amount in self.add.items() if amount]
+        return [Path([name]).add(amount) for name, amount in self.add.items() if amount or name in self.ceilings]
 
     def _condition(self) -> Condition | None:
         condition: Condition | None = None
@@ -52,16 +52,19 @@ class Change:
         for counter, amount in self.add.items():
             if amount < 0 and counter in self.floored:
                 condition &= Path([counter]) >= -amount
-            if amount > 0 and counter in self.ceilings:
+            if counter in self.ceilings:
                 room = Path([counter]) <= self.ceilings[counter] - amount
                 condition &= Path([counter]).does_not_exist() | room
         return condition
 
 
 def netted(changes: Iterable[Change]) -> list[Change]:
-    """Return one change an item, in the order in which the items first came; changes that add nothing fall away."""
+    """Return one change an item, in the order in which the items first came.
+
+    Changes that add nothing fall away, unless there is a ceiling to look at.
+    """
     merged: dict[Key, Change] = {}
     for change in changes:
         known = merged.get(change.key)
         merged[change.key] = change if known is None else known.merged(change)
-    return [change for change in merged.values() if any(change.add.values())]
+    return [change for change in merged.values() if any(change.add.values()) or change.ceilings]

@@ -17,7 +17,7 @@ from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.operand import Path
 from pynamodb.expressions.update import Action
 
-from holdfast.platform.errors import Unavailable
+from holdfast.platform.errors import Busy, Unavailable
 from holdfast.platform.tables import DUE_INDEX, TABLE_SCHEMA, Item, Key, key_of
 
 MAX_ACTIONS = 100
@@ -30,7 +30,6 @@ CONTENTION_CODES = frozenset(
     {
         "TransactionConflict",
         "TransactionConflictException",
-        "TransactionInProgressException",
         "ThrottlingError",
         "ThrottlingException",
         "ProvisionedThroughputExceeded",
@@ -41,7 +40,11 @@ CONTENTION_CODES = frozenset(
 """What DynamoDB says where another writer or a limit was in the way, and nothing about the stock (PROTOCOL.md 7)."""
 
 CONDITION_FAILED = "ConditionalCheckFailed"
-_FAULT_CODES = frozenset({"InternalServerError", "InternalFailure", "ServiceUnavailable"})
+_UNKNOWN_CODES = frozenset(
+    {"InternalServerError", "InternalFailure", "ServiceUnavailable", "TransactionInProgressException"}
+)
+"""What DynamoDB says where it does not know, or not yet, whether the write is made; botocore asked again before."""
+
 _ALL_OLD = "ALL_OLD"
 _I = TypeVar("_I", bound=Item)
 RawItem = dict[str, Any]
@@ -93,7 +96,7 @@ class Cancelled(Exception):
         return any(reason is not None and reason.code in CONTENTION_CODES for reason in self.reasons)
 
 
-class Contended(Exception):
+class Contended(Busy):
     """The whole request was turned away by a throttle or another writer; nothing was written."""
 
 
@@ -134,7 +137,7 @@ class Store:
             found.update((key_of(item), item) for item in answer["Responses"].get(self._table, []))
             unread = answer.get("UnprocessedKeys", {}).get(self._table, {}).get("Keys", [])
             if len(unread) == len(asked):
-                raise Contended("BatchGetItem read nothing")
+                raise Contended
             waiting += unread
         return found
 
@@ -261,7 +264,7 @@ def _translated(error: VerboseClientError) -> Exception:
         response = getattr(error.__cause__, "response", {})
         return Cancelled([Reason(CONDITION_FAILED, response.get("Item"))])
     if code in CONTENTION_CODES:
-        return Contended(code)
-    if code in _FAULT_CODES:
+        return Contended()
+    if code in _UNKNOWN_CODES:
         return Unavailable()
     return error

@@ -54,7 +54,7 @@ def reserve(engine: Engine, catalogue: Catalogue, request: DealRequest) -> list[
         writing.basket = basket
         answer = take(engine, basket, writing.own_writes, writing.settle)
         return _holds(answer if answer is not None else writing.answer())
-    except Refused:
+    except (Refused, MixedCurrencies):
         answer = request.keyed.replay(engine.store) if request.keyed else None
         if answer is None:
             raise
@@ -168,6 +168,7 @@ class _Writing:
             status=held.status,
             v=held.v + 1,
             life=held.life,
+            extended_by=held.extended_by,
             lines=_joined([*held.lines, demand.stored()]),
             allocation=allocation,
             created_at=held.created_at,

@@ -102,6 +102,21 @@ def cancel(engine: Engine, key: Key, life: int | None = None) -> ReservationItem
     return _advance(engine, key, step)
 
 
+def lapse(engine: Engine, key: Key, expires_at: int) -> None:
+    """Give back what the reservation at `key` holds, if its time is still `expires_at` (ms) and past; else do nothing.
+
+    A hold that was extended or added to meanwhile has another time, and stays. Raises ReservationNotFound and Busy.
+    """
+
+    def step(record: ReservationItem) -> Step | None:
+        now = engine.clock.now()
+        if record.status != State.HELD or record.expires_at != expires_at or expires_at > now:
+            return None
+        return State.EXPIRED, [letting_go(record, now), *(change.write() for change in netted(given_back(record)))]
+
+    _advance(engine, key, step)
+
+
 Step = tuple[State, list[Write]]
 
 

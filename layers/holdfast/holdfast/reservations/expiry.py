@@ -12,10 +12,10 @@ from aws_lambda_powertools import Logger
 
 from holdfast.claims.changes import netted
 from holdfast.platform.dynamodb import MAX_ACTIONS, Cancelled, Contended, RawItem, Write, read
-from holdfast.platform.errors import Busy, InvariantBroken, ReservationNotFound, ReservationOver
+from holdfast.platform.errors import Busy, InvariantBroken, ReservationNotFound
 from holdfast.platform.queues import ExpiryMessage, ExpiryQueue
 from holdfast.platform.tables import Key, ReservationItem, is_hold, key_of
-from holdfast.reservations.ending import cancel, given_back, letting_go
+from holdfast.reservations.ending import given_back, lapse, letting_go
 from holdfast.reservations.engine import Engine
 from holdfast.reservations.states import State
 
@@ -105,17 +105,14 @@ def sweep(engine: Engine, keys: Iterable[Key]) -> int:
 
 
 def _expire_alone(engine: Engine, record: ReservationItem) -> bool:
-    current = engine.store.get(ReservationItem, record.key)
-    if current is None or current.expires_at != record.expires_at or current.status != State.HELD:
-        return True
     try:
-        cancel(engine, record.key, current.life)
-    except (ReservationNotFound, ReservationOver):
+        lapse(engine, record.key, record.expires_at)
+    except ReservationNotFound:
         return True
     except Busy:
         return False
     except InvariantBroken:
-        _logger.exception("a hold cannot be given back", extra={"reservation": current.id})
+        _logger.exception("a hold cannot be given back", extra={"reservation": record.id})
         return False
     return True
 

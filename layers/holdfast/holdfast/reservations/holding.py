@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from holdfast.platform.dynamodb import MAX_ACTIONS, Cancelled, Contended, Put, Reason, Write, read
-from holdfast.platform.errors import Busy, IdempotencyKeyReused, Refused, TooManyLines
+from holdfast.platform.errors import Busy, IdempotencyKeyReused, MixedCurrencies, Refused, TooManyLines
 from holdfast.platform.tables import Keys, ReservationItem, due_bucket
 from holdfast.reservations.basket import Basket
 from holdfast.reservations.engine import Catalogue, Engine, LineRequest, merged
@@ -107,7 +107,7 @@ def hold(engine: Engine, catalogue: Catalogue, request: HoldRequest) -> Reservat
     try:
         basket = Basket(engine, catalogue, request.tenant, request.user, merged(request.lines))
         return take(engine, basket, own_writes, settle) or written[-1]
-    except Refused:
+    except (Refused, MixedCurrencies):
         known = engine.store.get(ReservationItem, key)
         if known is None:
             raise
