@@ -122,8 +122,9 @@ class Basket:
 
     def _open(self, lines: Sequence[LineRequest]) -> None:
         faults = []
+        pools = self._catalogue.pools(self._keys.tenant, [line.product_id for line in lines])
         for line in lines:
-            found = self._look_up(line)
+            found = self._look_up(line, pools.get(line.product_id))
             if isinstance(found, Fault):
                 faults.append(found)
             else:
@@ -137,10 +138,11 @@ class Basket:
         if faults:
             raise self._refusal(faults)
 
-    def _look_up(self, line: LineRequest) -> Demand | Fault:
+    def _look_up(self, line: LineRequest, known: Pool | None) -> Demand | Fault:
+        """Return the line's demand of the pool that is known, or of what a second look finds before it is refused."""
         fault = Fault(line.field, "There is no such product.", "product_not_found")
         for fresh in (False, True):
-            pool = self._catalogue.pool(self._keys.tenant, line.product_id, fresh)
+            pool = self._catalogue.pool(self._keys.tenant, line.product_id, fresh) if fresh else known
             if pool is not None:
                 demand = Demand(line, pool)
                 impossible = demand.believe(pool)

@@ -1,7 +1,7 @@
 """What the engine works with: the store, the clock, chance, and what a warm function remembers."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -52,6 +52,10 @@ class Catalogue(Protocol):
         What was seen seconds ago will do unless `fresh`: the engine is guarded against a stale answer, and asks again
         before it refuses anybody because of one.
         """
+        ...
+
+    def pools(self, tenant: str, product_ids: Sequence[str]) -> Mapping[str, Pool]:
+        """Return the pools and terms of those products that exist, as seen seconds ago or read in one request."""
         ...
 
 

@@ -1,9 +1,11 @@
 """What a warm function knows of products, for seconds: enough to reserve without asking (DESIGN.md, Hot path)."""
 
+from collections.abc import Mapping, Sequence
+
 from holdfast.claims.pool import Pool, Terms
 from holdfast.platform.clock import Clock
-from holdfast.platform.dynamodb import Store
-from holdfast.platform.tables import Keys, ProductItem
+from holdfast.platform.dynamodb import Store, read
+from holdfast.platform.tables import Key, Keys, ProductItem
 
 KNOWN_FOR = 10_000
 """Milliseconds; how stale is of no matter to correctness, since the claimed items are guarded by their own terms."""
@@ -37,8 +39,24 @@ class ProductFacts:
         if known is not None and not fresh and 0 <= now - known[1] < KNOWN_FOR:
             return known[0]
         product = self._store.get(ProductItem, Keys(tenant).product(product_id))
-        if product is None:
-            return None
+        return None if product is None else self._learn(tenant, product_id, product, now)
+
+    def pools(self, tenant: str, product_ids: Sequence[str]) -> Mapping[str, Pool]:
+        """Return the pools and terms of those products that exist; what memory does not have is read in one request."""
+        now = self._clock.now()
+        found: dict[str, Pool] = {}
+        unknown: dict[Key, str] = {}
+        for product_id in product_ids:
+            known = self._known.get((tenant, product_id))
+            if known is not None and 0 <= now - known[1] < KNOWN_FOR:
+                found[product_id] = known[0]
+            else:
+                unknown[Keys(tenant).product(product_id)] = product_id
+        for key, item in self._store.batch_get(unknown).items():
+            found[unknown[key]] = self._learn(tenant, unknown[key], read(ProductItem, item), now)
+        return found
+
+    def _learn(self, tenant: str, product_id: str, product: ProductItem, now: int) -> Pool:
         if len(self._known) >= _MOST_PRODUCTS:
             self._known.clear()
         pool = pool_of(product, product_id)
