@@ -158,6 +158,7 @@ def run() -> None:
             sell(Client(base_url, key), Client(base_url, f"hk_{demo.TENANT}_{'0' * 64}"))
     finally:
         store.stop()
+    store.forget()
     print(f"\nThe first sale went through sam local, in {steps.seconds():.0f} s.")
 
 

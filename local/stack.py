@@ -126,6 +126,10 @@ class Stack:
         shutil.rmtree(self._state / "tmp", ignore_errors=True)
         shutil.rmtree(self._state / "s3", ignore_errors=True)
 
+    def forget(self) -> None:
+        """Take away what a stopped stack leaves for a person to look at: its logs."""
+        shutil.rmtree(self._state, ignore_errors=True)
+
     def is_running(self) -> bool:
         """Whether the emulator is still there."""
         return bool(self._processes) and self._processes[0].poll() is None

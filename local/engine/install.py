@@ -9,7 +9,7 @@ HERE = Path(__file__).resolve().parent
 
 
 def main() -> int:
-    """Install unless the installed package is the locked one; missing tools are no failure of this step."""
+    """Install unless the installed package is the locked one; where that is not possible, the tests say so."""
     installed = HERE / "node_modules" / ".package-lock.json"
     npm = shutil.which("npm")
     if npm is None or shutil.which("java") is None:
@@ -26,7 +26,7 @@ def main() -> int:
     )
     if done.returncode != 0:
         print(f"DynamoDB Local could not be installed: {done.stderr.strip()[-600:]}", file=sys.stderr)
-    return done.returncode
+    return 0
 
 
 if __name__ == "__main__":

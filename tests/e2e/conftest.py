@@ -11,8 +11,8 @@ from local.stack import Stack, free_port
 
 
 @pytest.fixture(scope="session")
-def stack() -> Iterator[Stack]:
-    """The running stack, every function warm."""
+def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
+    """The running stack, every function warm; its logs stay behind where a test failed."""
     running = Stack(free_port())
     try:
         running.start()
@@ -22,6 +22,8 @@ def stack() -> Iterator[Stack]:
         yield running
     finally:
         running.stop()
+    if not request.session.testsfailed:
+        running.forget()
 
 
 @pytest.fixture(scope="session")

@@ -105,8 +105,16 @@ class World:
         return json.loads(answer["body"]) if answer.get("body") else None
 
 
-@pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+@pytest.fixture(scope="module")
+def world() -> Iterator[World]:
+    """All functions after the first sale and everything around it, with every call that each of them made."""
+    with pytest.MonkeyPatch.context() as monkeypatch, _recording(monkeypatch) as made:
+        _sell_everything(made)
+        yield made
+
+
+@contextmanager
+def _recording(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """All functions over empty tables and queues, their calls written down."""
     for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
@@ -147,7 +155,6 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
 
 
 def test_every_call_of_every_function_is_allowed_by_its_role(world: World, production: dict[str, Any]) -> None:
-    _sell_everything(world)
     for folder, calls in sorted(world.calls.items()):
         statements = _statements(production, folder)
         denied = {call for call in calls if not any(_allows(statement, call) for statement in statements)}
@@ -172,7 +179,6 @@ UNSEEN = {
 
 
 def test_no_role_allows_what_its_function_never_does(world: World, production: dict[str, Any]) -> None:
-    _sell_everything(world)
     idle: dict[str, set[tuple[str, str]]] = {}
     for folder in world.folders:
         allowed = {
