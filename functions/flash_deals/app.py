@@ -90,7 +90,7 @@ class DealHoldData(BaseModel):
     product_id: ShownProductId
     quantity: int = Field(examples=[1])
     expires_at: Moment = Field(examples=["2026-03-01T10:10:00.250Z"])
-    reservation_id: ShownReservationId
+    reservation_id: ShownReservationId = Field(examples=["h-abcdefghijklmnop-1a1f86a9b94-1"])
 
 
 class DealHoldAnswer(BaseModel):
@@ -173,14 +173,14 @@ def catalogue() -> ProductFacts:
     return ProductFacts(engine().store, engine().clock)
 
 
-_refusals = partial(http.refusals, Forbidden, conflict=400)
+_answers = partial(http.answers, 200, conflict=400)
 
 
 @app.post(
     "/api/reserve",
     tags=["flash deals"],
     summary="Hold more of a product",
-    responses=_refusals(Refused, MixedCurrencies),
+    responses=_answers("What the user now holds of the product.", Forbidden, Refused, MixedCurrencies),
 )
 def reserve(body: DealReserveBody, idempotency_key: OptionalKey = None) -> DealHoldAnswer:
     """Add to what the user holds of a product, and renew its time."""
@@ -196,7 +196,14 @@ def reserve(body: DealReserveBody, idempotency_key: OptionalKey = None) -> DealH
     "/api/reserve/bulk",
     tags=["flash deals"],
     summary="Hold several products, all or none",
-    responses=_refusals(Refused, TooManyLines, MixedCurrencies, adding=DealBulkRefusal),
+    responses=_answers(
+        "What the user now holds of each product.",
+        Forbidden,
+        Refused,
+        TooManyLines,
+        MixedCurrencies,
+        adding=DealBulkRefusal,
+    ),
 )
 def reserve_bulk(body: DealBulkBody, idempotency_key: OptionalKey = None) -> DealBulkAnswer:
     """Add every line to what the user holds, or none of them."""
@@ -216,7 +223,7 @@ def reserve_bulk(body: DealBulkBody, idempotency_key: OptionalKey = None) -> Dea
     "/api/checkout",
     tags=["flash deals"],
     summary="Buy what is held",
-    responses=_refusals(InsufficientReservation, AmountMismatch),
+    responses=_answers("The order.", Forbidden, InsufficientReservation, AmountMismatch),
 )
 def check_out(body: DealCheckoutBody, idempotency_key: OptionalKey = None) -> DealOrderAnswer:
     """Buy some or all of what the user holds of a product; the rest stays held."""
@@ -242,7 +249,7 @@ def check_out(body: DealCheckoutBody, idempotency_key: OptionalKey = None) -> De
     "/api/reserve/<user_id>/<product_id>",
     tags=["flash deals"],
     summary="Let go of a product",
-    responses=_refusals(NoReservation),
+    responses=_answers("It is free again.", Forbidden, NoReservation),
 )
 def let_go(user_id: UserInPath, product_id: ProductInPath) -> DealEmptyAnswer:
     """Give back all that the user holds of a product."""
@@ -255,7 +262,7 @@ def let_go(user_id: UserInPath, product_id: ProductInPath) -> DealEmptyAnswer:
     "/api/users/<user_id>/reservations",
     tags=["flash deals"],
     summary="List what a user holds",
-    responses=_refusals(),
+    responses=_answers("All that the user holds.", Forbidden),
 )
 def held_by(user_id: UserInPath) -> DealHoldsAnswer:
     """List what the user holds of each product, unexpired."""

@@ -3,17 +3,20 @@
 import time
 from collections.abc import Callable
 from functools import cache
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from holdfast.platform import http
 from holdfast.platform.dynamodb import Store, connect
 from holdfast.platform.queues import messages_waiting
 from holdfast.platform.settings import HealthSettings, settings
 from holdfast.platform.tables import Keys
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.event_handler.openapi.types import OpenAPIResponseContentModel
 
 app = APIGatewayRestResolver(enable_validation=True, response_validation_error_http_code=500)
 
@@ -27,17 +30,22 @@ class HealthOfDependency(BaseModel):
     """One dependency; `waiting` is the number of messages in a queue."""
 
     state: Literal["ok", "degraded", "down"]
-    latency_ms: float = Field(examples=[4.2])
-    waiting: int | None = Field(None, examples=[0])
+    latency_ms: float
+    waiting: int | None = None
 
 
 class Health(BaseModel):
     """The whole: `down` where nothing can be sold, `degraded` where something is slow or holds come back late."""
 
     status: Literal["ok", "degraded", "down"]
-    dependencies: dict[str, HealthOfDependency] = Field(
-        examples=[{"table": {"state": "ok", "latency_ms": 4.2, "waiting": None}}]
-    )
+    dependencies: dict[str, HealthOfDependency]
+
+
+def _documented(state: Literal["ok", "down"], latency: float) -> "OpenAPIResponseContentModel":
+    table = HealthOfDependency(state=state, latency_ms=latency)
+    queue = HealthOfDependency(state="ok", latency_ms=6.1, waiting=12)
+    example = Health(status=state, dependencies={"table": table, "identity_table": table, "expiry_queue": queue})
+    return {"model": Health, "examples": {state: {"value": example.model_dump()}}}
 
 
 @cache
@@ -50,7 +58,10 @@ def _stores() -> tuple[Store, Store]:
     "/api/v1/health",
     tags=["operations"],
     summary="Health of the service",
-    responses={503: {"description": "Nothing can be sold.", "content": {"application/json": {"model": Health}}}},
+    responses={
+        200: {"description": "Things can be sold.", "content": {http.JSON: _documented("ok", 4.2)}},
+        503: {"description": "Nothing can be sold.", "content": {http.JSON: _documented("down", 2003.7)}},
+    },
 )
 def health() -> Response[Health]:
     """Ask every dependency once: 200 while things can be sold, 503 when they cannot."""

@@ -126,7 +126,7 @@ def engine() -> Engine:
     status_code=201,
     tags=["products"],
     summary="Put a product on sale",
-    responses=http.refusals(Forbidden),
+    responses=http.answers(201, "The product is on sale.", Forbidden),
 )
 def create(
     body: ProductBody,
@@ -152,7 +152,12 @@ def create(
     return ProductAnswer(data=_shaped(stock.create(engine(), caller.tenant, product, keyed)), message="Created.")
 
 
-@app.get("/api/products", tags=["products"], summary="List products")
+@app.get(
+    "/api/products",
+    tags=["products"],
+    summary="List products",
+    responses=http.answers(200, "A page of the list."),
+)
 def list_all(
     limit: Annotated[int, Query(ge=1, le=1000, description="How many at most.")] = 1000,
     after: Annotated[
@@ -168,7 +173,7 @@ def list_all(
     "/api/products/<product_id>",
     tags=["products"],
     summary="Read a product",
-    responses=http.refusals(ProductNotFound),
+    responses=http.answers(200, "The product.", ProductNotFound),
 )
 def read(product_id: ProductInPath) -> ProductAnswer:
     """Read one product."""
@@ -179,7 +184,7 @@ def read(product_id: ProductInPath) -> ProductAnswer:
     "/api/products/<product_id>",
     tags=["products"],
     summary="Restock, reprice or rename",
-    responses=http.refusals(Forbidden, ProductNotFound, StockBelowCommitted),
+    responses=http.answers(200, "The product, changed.", Forbidden, ProductNotFound, StockBelowCommitted),
 )
 def change(product_id: ProductInPath, body: ProductPatchBody) -> ProductAnswer:
     """Change what is given; answers when every counter has the new price. What is held keeps its price."""
@@ -201,7 +206,7 @@ def change(product_id: ProductInPath, body: ProductPatchBody) -> ProductAnswer:
     "/api/products/<product_id>/status",
     tags=["products"],
     summary="Count a product's units",
-    responses=http.refusals(ProductNotFound),
+    responses=http.answers(200, "The units, exactly.", ProductNotFound),
 )
 def status(product_id: ProductInPath) -> ProductStatusAnswer:
     """Count free, held and sold units, exactly."""

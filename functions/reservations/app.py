@@ -142,7 +142,7 @@ def catalogue() -> ProductFacts:
     status_code=201,
     tags=["reservations"],
     summary="Hold a cart",
-    responses=http.refusals(Forbidden, Refused, TooManyLines, MixedCurrencies),
+    responses=http.answers(201, "All lines are held.", Forbidden, Refused, TooManyLines, MixedCurrencies),
 )
 def create(
     body: ReservationBody,
@@ -173,7 +173,7 @@ def create(
     "/api/v1/reservations",
     tags=["reservations"],
     summary="List a user's reservations",
-    responses=http.refusals(Forbidden),
+    responses=http.answers(200, "A page of the list.", Forbidden),
 )
 def list_of_user(
     user_id: UserInQuery = None,
@@ -193,7 +193,7 @@ def list_of_user(
     "/api/v1/reservations/<reservation_id>",
     tags=["reservations"],
     summary="Read a reservation",
-    responses=http.refusals(ReservationNotFound),
+    responses=http.answers(200, "The reservation.", ReservationNotFound),
 )
 def read(reservation_id: ReservationId) -> Reservation:
     """Read one; its state is as the clock has it."""
@@ -205,7 +205,7 @@ def read(reservation_id: ReservationId) -> Reservation:
     "/api/v1/reservations/<reservation_id>",
     tags=["reservations"],
     summary="Let go of a reservation",
-    responses=http.refusals(ReservationNotFound, ReservationOver),
+    responses=http.answers(200, "The reservation, over.", ReservationNotFound, ReservationOver),
 )
 def let_go(reservation_id: ReservationId) -> Reservation:
     """Give everything back at once; one that is over already is answered as it is."""
@@ -218,7 +218,9 @@ def let_go(reservation_id: ReservationId) -> Reservation:
     "/api/v1/reservations/<reservation_id>/extend",
     tags=["reservations"],
     summary="Extend a hold once",
-    responses=http.refusals(ReservationNotFound, ReservationOver, AlreadyExtended),
+    responses=http.answers(
+        200, "The reservation, with its later expiry.", ReservationNotFound, ReservationOver, AlreadyExtended
+    ),
 )
 def extend_once(
     reservation_id: ReservationId,

@@ -182,20 +182,24 @@ def status_of(kind: type[HoldfastError], conflict: int = 409) -> int:
     return next(statuses[ancestor] for ancestor in kind.__mro__ if ancestor in statuses)
 
 
-def refusals(
-    *kinds: type[HoldfastError], conflict: int = 409, adding: "type[BaseModel] | None" = None
+def answers(
+    status: int,
+    hoped_for: str,
+    *errors: type[HoldfastError],
+    conflict: int = 409,
+    adding: "type[BaseModel] | None" = None,
 ) -> "dict[int, OpenAPIResponse]":
-    """Return what a route declares of the errors that it may answer with, beyond those that every route may.
+    """Return what a route declares of its answers: the one hoped for, and the errors beyond those of every route.
 
     `adding` is what the bodies of refusals by state carry besides. The API document is completed from this.
     """
-    declared: dict[int, OpenAPIResponse] = {}
-    for status in sorted({status_of(kind, conflict) for kind in kinds}):
-        examples = {kind.code: {"summary": kind.sentence} for kind in kinds if status_of(kind, conflict) == status}
-        content: OpenAPIResponseContentModel = {"examples": examples}
-        if adding is not None and status == conflict:
+    declared: dict[int, OpenAPIResponse] = {status: {"description": hoped_for}}
+    for error_status in sorted({status_of(error, conflict) for error in errors}):
+        here = [error for error in errors if status_of(error, conflict) == error_status]
+        content: OpenAPIResponseContentModel = {"examples": {error.code: {"summary": error.sentence} for error in here}}
+        if adding is not None and error_status == conflict:
             content["model"] = adding
-        declared[status] = {"description": "", "content": {JSON: content}}
+        declared[error_status] = {"description": "", "content": {JSON: content}}
     return declared
 
 

@@ -1,0 +1,200 @@
+"""The one OpenAPI document of the whole API: gathered from the functions, completed, and kept as openapi.json."""
+
+import argparse
+import importlib.util
+import json
+import re
+import sys
+import tomllib
+import warnings
+from pathlib import Path
+from typing import Any
+
+from aws_lambda_powertools.event_handler.openapi import OpenAPIMerge
+from aws_lambda_powertools.event_handler.openapi.models import HTTPBearer, Server, Tag
+
+from holdfast.platform import http
+from holdfast.reservations.states import State
+from local import openapi_errors
+from local.openapi_errors import KEY_HEADER, header
+from local.openapi_examples import example_of
+from local.terminal import Failure, fail
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCUMENT = ROOT / "openapi.json"
+
+PUBLIC = {"/api/v1/docs", "/api/v1/health", "/api/v1/openapi.json"}
+"""Routes that ask nobody who they are."""
+
+DESCRIPTION = """\
+Holds scarce things, sells each exactly once, and gives them back on time.
+
+Every request but those for health and documentation carries `Authorization: Bearer <service key>`. Bodies are
+`application/json` of at most 64 KiB. Every error has the same body, told apart by its `code`, and every answer carries
+`X-Request-Id`. With an `Idempotency-Key` a POST is safe to repeat: the same key and body get the same answer for at
+least 24 hours; after a 429, 503 or 504 repeat it when `Retry-After` says.
+
+Routes under `/api/v1` refuse unknown fields, and answer 409 where the present state stands in the way. The older flash
+deals routes ignore unknown fields, and answer such refusals with 400."""
+
+TAGS = {
+    "reservations": "Carts: held all or not at all, for a while, at the price of that moment.",
+    "products": "Limited stock of the flash deals: put on sale, restocked, repriced, counted.",
+    "flash deals": "The older way to hold and buy limited stock, one hold a user and product.",
+    "operations": "How the service is.",
+    "documentation": "This document.",
+}
+
+Json = dict[str, Any]
+
+
+def document() -> Json:
+    """The document as the code has it now; a Failure says what in the code is missing or in conflict."""
+    merged = _merged()
+    _check_routes(merged)
+    schemas = {name: _tidy(schema) for name, schema in merged["components"]["schemas"].items()}
+    paths = {path: merged["paths"][path] for path in sorted(merged["paths"])}
+    for path, methods in paths.items():
+        for method in sorted(methods):
+            methods[method] = _completed(path, method, _tidy(methods[method]), schemas)
+    components = merged["components"] | {
+        "schemas": _used(paths, schemas | openapi_errors.SCHEMAS),
+        "headers": openapi_errors.HEADERS,
+        "responses": openapi_errors.shared_responses(ROOT / "template.yaml"),
+    }
+    return merged | {"paths": paths, "components": components}
+
+
+def text() -> str:
+    """The document as the file has it."""
+    return json.dumps(document(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _merged() -> Json:
+    """What the functions say by themselves; a function that cannot be imported only warns, so warnings are errors."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    merge = OpenAPIMerge(
+        title="Holdfast",
+        version=project["version"],
+        description=DESCRIPTION,
+        servers=[Server(url="/")],
+        tags=[Tag(name=name, description=sentence) for name, sentence in TAGS.items()],
+        security_schemes={"bearer": HTTPBearer(description="A service key of your tenant.")},
+        on_conflict="error",
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            merge.discover(path=ROOT / "functions", pattern="app.py", resolver_name="app", recursive=True)
+            merged: Json = json.loads(merge.get_openapi_json_schema())
+        except Exception as wrong:
+            raise Failure(f"the functions do not make one document: {wrong}") from wrong
+    return merged
+
+
+def _check_routes(merged: Json) -> None:
+    """Hold the document against the routes that the catch-all knows, so that none is lost on either side."""
+    found = {path: sorted(method.upper() for method in methods) for path, methods in merged["paths"].items()}
+    known: dict[str, list[str]] = _catch_all().ROUTES
+    if found != known:
+        differing = sorted(path for path in found | known if found.get(path) != known.get(path))
+        raise Failure(f"functions/unknown_route/app.py and the functions disagree on {', '.join(differing)}")
+
+
+def _catch_all() -> Any:
+    spec = importlib.util.spec_from_file_location("unknown_route", ROOT / "functions" / "unknown_route" / "app.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _completed(path: str, method: str, operation: Json, schemas: dict[str, Json]) -> Json:
+    """The operation with its security, an example of every body, all its errors, and its headers."""
+    public = path in PUBLIC
+    operation = operation | {"security": [] if public else [{"bearer": []}]}
+    for parameter in operation.get("parameters", []):
+        if parameter["name"] == KEY_HEADER.lower():
+            parameter["name"] = KEY_HEADER
+        _not_null(parameter["schema"])
+        parameter["schema"].pop("description", None)
+    if "requestBody" in operation:
+        content = operation["requestBody"]["content"][http.JSON]
+        content["example"] = example_of(content["schema"], schemas, f"the body of {method} {path}")
+    # Powertools documents its own validation errors; the house answers with its own.
+    declared = {
+        status: response
+        for status, response in operation["responses"].items()
+        if "ValidationError" not in str(response)
+    }
+    hoped_for = {status: response for status, response in declared.items() if response["description"]}
+    for response in hoped_for.values():
+        response["headers"] = {"X-Request-Id": header("RequestId")}
+        for content in response["content"].values():
+            if "examples" in content:
+                continue
+            content["example"] = example_of(content["schema"], schemas, f"the answer of {method} {path}")
+            if method == "delete":
+                content["example"] = _let_go(content["example"])
+    errors = openapi_errors.responses_of(method, operation | {"responses": declared}, schemas, public)
+    return operation | {"responses": dict(sorted((errors | hoped_for).items()))}
+
+
+def _let_go(example: Any) -> Any:
+    """What was let go of is held no more."""
+    return json.loads(json.dumps(example).replace(f'"{State.HELD}"', f'"{State.CANCELLED}"'))
+
+
+def _not_null(schema: Json) -> None:
+    """Say of an optional parameter what it is when it is there: a header or a query has no null."""
+    options = [option for option in schema.pop("anyOf", []) if option != {"type": "null"}]
+    if options:
+        (option,) = options
+        schema |= option
+
+
+def _tidy(node: Any) -> Any:
+    """The part of the document without generated titles, and with whole numbers as such."""
+    match node:
+        case dict():
+            return {name: _tidy(part) for name, part in node.items() if not (name == "title" and isinstance(part, str))}
+        case list():
+            return [_tidy(part) for part in node]
+        case float() if node.is_integer():
+            return int(node)
+    return node
+
+
+def _used(paths: Json, schemas: dict[str, Json]) -> dict[str, Json]:
+    """The schemas that the paths refer to, directly or through one another, by name."""
+    used: set[str] = {"Error"}
+    found = _names(paths) | used
+    while found:
+        used |= found
+        found = {name for known in found for name in _names(schemas[known])} - used
+    return {name: schemas[name] for name in sorted(used)}
+
+
+def _names(node: Any) -> set[str]:
+    return set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(node)))
+
+
+def main() -> int:
+    """Write the document, or say whether the one that is there is current."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="only say whether openapi.json is current")
+    try:
+        current = text()
+    except Failure as failure:
+        return fail(failure)
+    if not parser.parse_args().check:
+        DOCUMENT.write_text(current)
+    elif not DOCUMENT.exists() or DOCUMENT.read_text() != current:
+        print("openapi.json is not what the code says; make openapi writes it anew.", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,233 @@
+"""The errors of the API document: which a route can answer with, by what it takes and by what it declares."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from holdfast.platform import http
+from holdfast.platform.errors import (
+    Busy,
+    Conflict,
+    Fault,
+    HoldfastError,
+    IdempotencyKeyMalformed,
+    IdempotencyKeyRequired,
+    IdempotencyKeyReused,
+    Malformed,
+    NotFound,
+    Refused,
+    Unauthorized,
+    Unavailable,
+)
+from local import template
+from local.openapi_examples import example_of
+
+Json = dict[str, Any]
+
+KEY_HEADER = "Idempotency-Key"
+REQUEST_ID = "c6af9ac6-7b61-11e6-9a41-93e8deadbeef"
+
+REFUSALS = {
+    "insufficient_stock": "There are not that many left.",
+    "product_not_found": "There is no such product.",
+    "not_on_sale": "This product is not on sale.",
+    "limit_exceeded": "One user may have at most 2 of this product.",
+}
+"""Why a line of a reservation is refused."""
+
+SCHEMAS: Json = {
+    "Error": {
+        "type": "object",
+        "description": "The body of every error, on every route.",
+        "properties": {
+            "success": {"type": "boolean", "const": False},
+            "error": {"type": "string", "description": "A sentence for a person."},
+            "code": {"type": "string", "pattern": "^[a-z][a-z0-9_]*$", "description": "Stable; for programs."},
+            "request_id": {"type": "string", "description": "What to ask us by."},
+            "errors": {
+                "type": "array",
+                "minItems": 1,
+                "description": "Where fields, or lines of a cart, are at fault: each of them.",
+                "items": {"$ref": "#/components/schemas/ErrorField"},
+            },
+            "retry_after": {"type": "integer", "minimum": 1, "description": "Seconds; as in the header Retry-After."},
+        },
+        "required": ["success", "error", "code", "request_id"],
+    },
+    "ErrorField": {
+        "type": "object",
+        "description": "One field, or one line of a cart, at fault.",
+        "properties": {
+            "field": {"type": "string", "description": "As the client wrote it, such as `items.1.quantity`."},
+            "code": {"type": "string", "pattern": "^[a-z][a-z0-9_]*$"},
+            "message": {"type": "string", "description": "A sentence for a person."},
+        },
+        "required": ["field", "code", "message"],
+    },
+}
+
+HEADERS: Json = {
+    "RequestId": {
+        "description": "The request's own id, on every answer; name it when you ask us.",
+        "required": True,
+        "schema": {"type": "string", "examples": [REQUEST_ID]},
+    },
+    "RetryAfter": {
+        "description": "Seconds after which to try again, with the same Idempotency-Key.",
+        "required": True,
+        "schema": {"type": "integer", "minimum": 1, "examples": [1]},
+    },
+    "Challenge": {
+        "description": "What kind of credential is needed.",
+        "required": True,
+        "schema": {"type": "string", "const": "Bearer", "examples": ["Bearer"]},
+    },
+}
+
+_SHARED = {
+    401: "Unauthorized",
+    413: "BodyTooLarge",
+    415: "UnsupportedMediaType",
+    429: "TooManyRequests",
+    500: "InternalError",
+    502: "BadGateway",
+    503: "Unavailable",
+    504: "GatewayTimeout",
+}
+"""Responses that are the same on every route that has them."""
+
+_BY_THE_GATEWAY = {429: "THROTTLED", 502: "INTEGRATION_FAILURE", 504: "INTEGRATION_TIMEOUT"}
+"""Statuses that API Gateway answers with by itself, and by which of the template's gateway responses."""
+
+
+def header(name: str) -> Json:
+    """A reference to a documented header."""
+    return {"$ref": f"#/components/headers/{name}"}
+
+
+def shared_responses(template_file: Path) -> Json:
+    """The responses that routes refer to; those of API Gateway are as the template has them."""
+    gateway = template.read(template_file)["Resources"]["Api"]["Properties"]["GatewayResponses"]
+    bodies = {
+        status: [json.loads(gateway[kind]["ResponseTemplates"]["application/json"])]
+        for status, kind in _BY_THE_GATEWAY.items()
+    }
+    bodies[500] = [http.internal_error(REQUEST_ID)]
+    for error in (Unauthorized(), http.BodyTooLarge(), http.UnsupportedMediaType(), Busy(), Unavailable()):
+        bodies.setdefault(http.status_of(type(error)), []).append(_body(error))
+    return {
+        _SHARED[status]: _response(status, [found | {"request_id": REQUEST_ID} for found in bodies[status]])
+        for status in sorted(bodies)
+    }
+
+
+def responses_of(method: str, operation: Json, schemas: Mapping[str, Json], public: bool) -> Json:
+    """All error responses of an operation, by status."""
+    declared: Json = operation["responses"]
+    found: dict[int, list[HoldfastError]] = {}
+    for error in _by_what_it_takes(operation):
+        found.setdefault(http.status_of(type(error)), []).append(error)
+    for status, codes in _declared(declared):
+        errors = [error for code in codes for error in _instances(code, operation)]
+        found.setdefault(status, []).extend(errors)
+    shared = {429, 500, 502, 504} | (set() if public else {401, 503})
+    shared |= {413, 415} if method in ("post", "put", "patch") else set()
+    own = {
+        str(status): _response(status, [_body(error) for error in errors], _adding(declared, status, errors, schemas))
+        for status, errors in found.items()
+    }
+    return own | {str(status): {"$ref": f"#/components/responses/{_SHARED[status]}"} for status in shared}
+
+
+def _by_what_it_takes(operation: Json) -> Iterable[HoldfastError]:
+    parameters = operation.get("parameters", [])
+    key = next((parameter for parameter in parameters if parameter["name"] == KEY_HEADER), None)
+    if parameters or "requestBody" in operation:
+        yield Malformed(faults=[_fault(operation)])
+    if "requestBody" in operation:
+        yield http.BadJson()
+    if any(parameter["in"] == "path" for parameter in parameters):
+        yield NotFound()
+    if key is not None:
+        if key["required"]:
+            yield IdempotencyKeyRequired()
+        yield IdempotencyKeyMalformed()
+        if "requestBody" in operation:
+            yield IdempotencyKeyReused()
+
+
+def _declared(responses: Json) -> Iterable[tuple[int, list[str]]]:
+    """The codes that a route's function declares through `http.answers`, by status."""
+    for status, response in responses.items():
+        if not response["description"]:
+            yield int(status), list(response["content"][http.JSON]["examples"])
+
+
+def _instances(code: str, operation: Json) -> Sequence[HoldfastError]:
+    if code == Refused.code:
+        field = "quantity" if "DealReserveBody" in str(operation["requestBody"]) else "items.0"
+        return [Refused([Fault(field, sentence, reason)]) for reason, sentence in REFUSALS.items()]
+    return [_KINDS[code]()]
+
+
+def _kinds(kind: type[HoldfastError]) -> Iterable[type[HoldfastError]]:
+    yield kind
+    for narrower in kind.__subclasses__():
+        yield from _kinds(narrower)
+
+
+_KINDS = {kind.code: kind for kind in _kinds(HoldfastError)}
+
+
+def _fault(operation: Json) -> Fault:
+    """A field that this operation has, at fault."""
+    if "requestBody" in operation:
+        return Fault("body", "Field required", "missing")
+    parameter = operation["parameters"][0]
+    if parameter["schema"].get("type") == "integer":
+        return Fault(parameter["name"], "Input should be greater than or equal to 1", "greater_than_equal")
+    pattern = parameter["schema"]["pattern"]
+    return Fault(parameter["name"], f"String should match pattern '{pattern}'", "string_pattern_mismatch")
+
+
+def _body(error: HoldfastError) -> Json:
+    return http.error_body(error, REQUEST_ID)
+
+
+def _adding(declared: Json, status: int, errors: Sequence[HoldfastError], schemas: Mapping[str, Json]) -> "_Adding":
+    content = declared[str(status)]["content"][http.JSON] if str(status) in declared else {}
+    if "schema" not in content:
+        return None
+    codes = [error.code for error in errors if isinstance(error, Conflict)]
+    return content["schema"], example_of(content["schema"], schemas, "response"), codes
+
+
+_Adding = tuple[Json, Json, list[str]] | None
+"""A schema that some errors of a response have besides, an example of it, and the codes of those errors."""
+
+
+def _response(status: int, bodies: Sequence[Json], adding: _Adding = None) -> Json:
+    headers = {"X-Request-Id": header("RequestId")}
+    if all("retry_after" in body for body in bodies):
+        headers["Retry-After"] = header("RetryAfter")
+    if status == http.status_of(Unauthorized):
+        headers["WWW-Authenticate"] = header("Challenge")
+    examples = {body["code"]: {"summary": body["error"], "value": body} for body in bodies}
+    codes = list(examples)
+    schema = _schema(codes)
+    if adding is not None:
+        more, example, adding_codes = adding
+        schema = {"anyOf": [_schema([code for code in codes if code not in adding_codes]), _schema(adding_codes, more)]}
+        for code in adding_codes:
+            examples[code]["value"] |= json.loads(json.dumps(example).replace("insufficient_stock", code))
+    return {
+        "description": bodies[0]["error"] if len(codes) == 1 else f"One of {', '.join(f'`{code}`' for code in codes)}.",
+        "headers": headers,
+        "content": {http.JSON: {"schema": schema, "examples": examples}},
+    }
+
+
+def _schema(codes: Sequence[str], *more: Json) -> Json:
+    known = {"type": "object", "properties": {"code": {"enum": list(codes)}}}
+    return {"allOf": [{"$ref": "#/components/schemas/Error"}, *more, known]}
