@@ -1,6 +1,6 @@
 """Every address that no other function has: 404, or 405 with the methods that there are, and OPTIONS.
 
-On AWS a known address with another method never comes here: API Gateway answers it, through its gateway responses.
+Where API Gateway keeps a known address with another method to itself, its gateway response says the same 405.
 """
 
 import re
