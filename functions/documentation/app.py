@@ -33,13 +33,16 @@ _PAGE = """<!DOCTYPE html>
 <div id="swagger-ui"></div>
 <script>{bundle}</script>
 <script>
-SwaggerUIBundle({{
-  dom_id: "#swagger-ui",
-  url: "openapi.json",
-  deepLinking: true,
-  filter: true,
-  validatorUrl: null,
-  presets: [SwaggerUIBundle.presets.apis],
+fetch("openapi.json").then((answer) => answer.json()).then((spec) => {{
+  // Behind the address of a stage, the API starts below the host.
+  spec.servers = [{{ url: location.pathname.replace("/api/v1/docs", "") || "/" }}];
+  SwaggerUIBundle({{
+    dom_id: "#swagger-ui",
+    spec,
+    deepLinking: true,
+    filter: true,
+    presets: [SwaggerUIBundle.presets.apis],
+  }});
 }});
 </script>
 </body>
@@ -48,10 +51,8 @@ SwaggerUIBundle({{
 
 
 @cache
-def _document(prefix: str) -> str:
-    document = json.loads(DOCUMENT.read_text())
-    document["servers"] = [{"url": prefix or "/"}]
-    return json.dumps(document)
+def _document() -> str:
+    return json.dumps(json.loads(DOCUMENT.read_text()), separators=(",", ":"))
 
 
 @cache
@@ -83,9 +84,7 @@ def _page() -> tuple[str, str]:
 )
 def document() -> Response[Any]:
     """Return the OpenAPI 3.1 document of the whole API."""
-    event = app.current_event
-    prefix = event.request_context.path.removesuffix(event.path)
-    return Response(200, http.JSON, _document(prefix), {"Cache-Control": "public, max-age=300"})
+    return Response(200, http.JSON, _document(), {"Cache-Control": "public, max-age=300"})
 
 
 @app.get(
