@@ -42,11 +42,15 @@ Trouble = Callable[[Call], Answer]
 
 
 class Calls:
-    """The calls that a store makes, written down, each open to trouble."""
+    """The calls that a store makes, written down, each open to trouble.
+
+    What a trouble itself calls, for another function on the same store, is neither written down nor troubled.
+    """
 
     def __init__(self, store: Store) -> None:
         self.made: list[Call] = []
         self._due: list[tuple[str | None, int, Trouble]] = []
+        self._in_trouble = False
         self._client: Any = store._connection.client
         self._real = self._client._make_api_call
         self._client._make_api_call = self._meet
@@ -76,6 +80,8 @@ class Calls:
 
     def _meet(self, operation: str, arguments: dict[str, Any]) -> Answer:
         call = Call(operation, arguments, lambda: dict(self._real(operation, arguments)))
+        if self._in_trouble:
+            return call.make()
         self.made.append(call)
         for place, (wanted, skip, trouble) in enumerate(self._due):
             if wanted in (None, operation):
@@ -83,7 +89,11 @@ class Calls:
                     self._due[place] = (wanted, skip - 1, trouble)
                     break
                 del self._due[place]
-                return trouble(call)
+                self._in_trouble = True
+                try:
+                    return trouble(call)
+                finally:
+                    self._in_trouble = False
         return call.make()
 
 

@@ -113,16 +113,22 @@ class Shop:
         each = None if isinstance(units, int) else list(units)
         total = units if isinstance(units, int) else sum(units)
         wanted = shards if each is None else len(each)
-        new = stock.NewProduct("Laptop", None, total, price_minor, currency, max_per_user, wanted * 250)
+        enough = max(total, wanted)
+        new = stock.NewProduct("Laptop", None, enough, price_minor, currency, max_per_user, wanted * 250)
         made = stock.create(self.engine, self.tenant, new, None)
         product_id = stock.id_of(made)
-        for number, here in enumerate(each or []):
+        self._add(made.key, {"total_stock": total - enough})
+        for number, here in enumerate(each or [total] * (enough > total)):
             key = self.keys.pool_shard(pool_name(product_id), number)
             shard = self.store.get(PoolShardItem, key)
             assert shard is not None
             update = {"available": here - shard.available, "total": here - shard.total}
             self._add(key, update)
         return product_id
+
+    def warm(self, *products: str) -> None:
+        """Let this function know products."""
+        self.catalogue.pools(self.tenant, products)
 
     def _add(self, key: Key, amounts: Mapping[str, int]) -> None:
         if any(amounts.values()):

@@ -203,7 +203,7 @@ def test_rule_03_a_twin_in_flight_is_retried_and_replays(shop: Shop, calls: Call
 
 @pytest.mark.parametrize("call", range(4))
 def test_rule_03_a_twin_that_buys_everything_does_not_refuse_the_other(shop: Shop, calls: Calls, call: int) -> None:
-    """Rule 3: a check-out's twin makes it before any of the first's calls; what is left is too little, yet it replays."""
+    """Rule 3: a check-out's twin makes it before any of its calls; what is left is too little, yet it replays."""
     product = shop.product()
     shop.reserve("ann", {product: 3})
     bought: list[object] = []

@@ -81,6 +81,8 @@ class Basket:
         self._fields = [line.field for line in lines]
         self.demands: list[Demand] = []
         self._open(lines)
+        if self._is_mixed():
+            self._look_again()
         self._one_currency()
         self.draw_anew()
 
@@ -108,13 +110,15 @@ class Basket:
             for change, reason in zip(changes, reasons, strict=True)
             if reason is not None and reason.condition_failed
         }
-        faults = self._over_limits(self.demands, seen[self._limits]) if self._limits in seen else []
+        faults = []
         for demand in self.demands:
             demand.unsettled = False
             failed = [key for key in (self._shard(demand, number) for number in demand.draws) if key in seen]
             if failed:
                 fault = self._reconsider(demand, seen[failed[0]], asked_at)
                 faults += [fault] if fault else []
+        if self._limits in seen:
+            faults = [*self._over_limits(self.demands, seen[self._limits]), *faults]
         if faults:
             raise self._refusal(faults)
         self._one_currency()
@@ -227,9 +231,18 @@ class Basket:
                 faults.setdefault(fault.field, fault)
         return Refused([faults[name] for name in self._fields if name in faults])
 
+    def _look_again(self) -> None:
+        for demand in self.demands:
+            pool = self._catalogue.pool(self._keys.tenant, demand.line.product_id, True)
+            if pool is not None:
+                demand.believe(pool)
+
     def _one_currency(self) -> None:
-        if len({demand.pool.terms.currency for demand in self.demands}) > 1:
+        if self._is_mixed():
             raise MixedCurrencies
+
+    def _is_mixed(self) -> bool:
+        return len({demand.pool.terms.currency for demand in self.demands}) > 1
 
     def _shard(self, demand: Demand, number: int) -> Key:
         return self._keys.pool_shard(demand.pool.name, number)

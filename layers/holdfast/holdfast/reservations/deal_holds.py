@@ -118,8 +118,10 @@ class _Writing:
                 return answer
             reasons = reasons[1:]
         for demand, reason in zip(self.basket.demands, reasons, strict=True):
-            if reason is not None and reason.condition_failed and reason.item is not None:
-                self._known[demand.line.product_id] = read(ReservationItem, reason.item)
+            if reason is not None and reason.condition_failed:
+                self._known.pop(demand.line.product_id, None)
+                if reason.item is not None:
+                    self._known[demand.line.product_id] = read(ReservationItem, reason.item)
                 demand.replaced = self._lapsed(demand, self._engine.clock.now())
         return None
 
