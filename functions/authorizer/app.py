@@ -1,7 +1,8 @@
 """The one authorizer: turns `Authorization: Bearer <service key>` into a caller, for every function alike.
 
 It never raises and never denies (PROTOCOL.md 25): a refusal travels in its context, and the wrapper around the function
-behind it answers in the house's shape. API Gateway caches what it says for 60 seconds a credential.
+behind it answers in the house's shape: 401, or 503 where the credential could not be looked up, so that nobody throws
+a good one away. API Gateway caches what it says for 60 seconds a credential.
 """
 
 from functools import cache
@@ -12,7 +13,7 @@ from aws_lambda_powertools import Logger
 from holdfast.identity.service_keys import holder_of
 from holdfast.platform.caller import Caller, refusal_context, to_context
 from holdfast.platform.dynamodb import Store, connect
-from holdfast.platform.errors import Unauthorized
+from holdfast.platform.errors import Unauthorized, Unavailable
 from holdfast.platform.settings import AuthorizerSettings, settings
 
 _logger = Logger()
@@ -31,13 +32,15 @@ def handler(event: dict[str, Any], _: Any) -> dict[str, Any]:
         context = refusal_context(refused)
     except Exception:
         _logger.exception("unexpected")
-        context = refusal_context(Unauthorized())
+        context = refusal_context(Unavailable())
     _logger.info("authorized", extra={"tenant": context.get("tenant"), "refusal": context.get("refusal")})
     return {
         "principalId": context.get("name", "nobody"),
         "policyDocument": {
             "Version": "2012-10-17",
-            "Statement": [{"Action": "execute-api:Invoke", "Effect": "Allow", "Resource": _stage(event["methodArn"])}],
+            "Statement": [
+                {"Action": "execute-api:Invoke", "Effect": "Allow", "Resource": _stage(event.get("methodArn", ""))}
+            ],
         },
         "context": context,
     }
@@ -64,5 +67,5 @@ def _credential(event: dict[str, Any]) -> str:
 
 def _stage(method_arn: str) -> str:
     """Return the resource of all methods of the stage: the answer is cached for whatever the credential calls next."""
-    api, stage, *_ = method_arn.split("/")
-    return f"{api}/{stage}/*"
+    api, _, rest = method_arn.partition("/")
+    return f"{api}/{rest.partition('/')[0]}/*"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from holdfast.platform.errors import Fault, Forbidden, Malformed, Unauthorized
+from holdfast.platform.errors import Fault, Forbidden, HoldfastError, Malformed, Unauthorized, Unavailable
 
 
 @dataclass(frozen=True)
@@ -42,13 +42,19 @@ def to_context(caller: Caller) -> dict[str, str]:
     return {"tenant": caller.tenant, "name": caller.name, "roles": " ".join(sorted(caller.roles))}
 
 
-def refusal_context(error: Unauthorized) -> dict[str, str]:
-    """Return the context that makes the function behind it answer with `error`."""
+def refusal_context(error: HoldfastError) -> dict[str, str]:
+    """Return the context that makes the function behind it answer with `error`: Unauthorized, or Unavailable."""
     return {"refusal": error.code}
 
 
 def from_context(context: dict[str, Any]) -> Caller:
-    """Return the caller of an authorizer's context; raises Unauthorized for a refusal, or no context at all."""
+    """Return the caller of an authorizer's context.
+
+    Raises what the authorizer refused with: Unavailable where credentials could not be looked up, else Unauthorized, as
+    for no context at all.
+    """
+    if context.get("refusal") == Unavailable.code:
+        raise Unavailable
     if "refusal" in context or not context.get("tenant"):
         raise Unauthorized
     return Caller(str(context["tenant"]), str(context["name"]), frozenset(str(context["roles"]).split()))

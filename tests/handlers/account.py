@@ -1,0 +1,50 @@
+"""The emulated account as the tests look at it, and the clock that they move."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+TABLE, IDENTITY = "holdfast-main", "holdfast-identity"
+
+
+@dataclass(frozen=True)
+class Aws:
+    """The emulated account."""
+
+    dynamodb: Any
+    sqs: Any
+    expiry_queue: str
+    dead_letters: str
+
+    def items(self, table: str = TABLE) -> list[dict[str, Any]]:
+        """Return every item of a table, in the order of their keys."""
+        found: list[dict[str, Any]] = self.dynamodb.scan(TableName=table)["Items"]
+        return sorted(found, key=lambda item: (item["pk"]["S"], item["sk"]["S"]))
+
+    def dump(self) -> str:
+        """Return both tables as one text, to be compared with itself."""
+        return json.dumps([self.items(TABLE), self.items(IDENTITY)], sort_keys=True)
+
+    def messages(self, queue: str) -> list[dict[str, Any]]:
+        """Take every message that is visible in a queue."""
+        found: list[dict[str, Any]] = []
+        while taken := self.sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages"):
+            found += taken
+        return found
+
+    def empty(self) -> None:
+        """Take away everything that was written."""
+        for table in (TABLE, IDENTITY):
+            for item in self.items(table):
+                self.dynamodb.delete_item(TableName=table, Key={"pk": item["pk"], "sk": item["sk"]})
+
+
+@dataclass
+class HandMovedClock:
+    """A clock that stands until it is moved."""
+
+    milliseconds: int
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass; also what a function's sleep is made of."""
+        self.milliseconds += round(seconds * 1000)

@@ -1,0 +1,110 @@
+"""The tables and queues of the functions on moto, which is good for one request at a time and no more."""
+
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from holdfast.platform import queues
+from holdfast.platform.clock import SystemClock
+from holdfast.platform.dynamodb import Store, connect
+from holdfast.platform.tables import IDENTITY_SCHEMA, TABLE_SCHEMA
+from tests.handlers.account import IDENTITY, TABLE, Aws, HandMovedClock
+from tests.handlers.gateway import FUNCTIONS, Api, forget
+
+ENVIRONMENT = {
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_REGION": "us-east-1",
+    "DEFAULT_CURRENCY": "USD",
+    "EXTEND_SECONDS": "300",
+    "HOLD_SECONDS": "600",
+    "HOLD_SECONDS_MAX": "3600",
+    "IDENTITY_TABLE_NAME": IDENTITY,
+    "LOG_LEVEL": "INFO",
+    "POWERTOOLS_METRICS_NAMESPACE": "Holdfast",
+    "POWERTOOLS_SERVICE_NAME": "holdfast",
+    "TABLE_NAME": TABLE,
+}
+
+
+@pytest.fixture(scope="module")
+def _account() -> Iterator[tuple[Any, Any]]:
+    """An account with both tables for the tests of a file, as its clients; the functions start cold in it."""
+    with pytest.MonkeyPatch.context() as environment, mock_aws():
+        for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_DYNAMODB", "AWS_PROFILE"):
+            environment.delenv(name, raising=False)
+        for name, value in ENVIRONMENT.items():
+            environment.setenv(name, value)
+        dynamodb, sqs = boto3.client("dynamodb"), boto3.client("sqs")
+        for name, schema in ((TABLE, TABLE_SCHEMA), (IDENTITY, IDENTITY_SCHEMA)):
+            wanted = {key: value for key, value in schema.items() if not key.endswith("Specification")}
+            dynamodb.create_table(TableName=name, **wanted)
+        queues.client.cache_clear()
+        _forget(folder.name for folder in FUNCTIONS.iterdir() if (folder / "app.py").is_file())
+        yield dynamodb, sqs
+        queues.client.cache_clear()
+
+
+def _forget(names: Iterable[str]) -> None:
+    for name in names:
+        forget(name)
+
+
+@pytest.fixture(autouse=True)
+def aws(_account: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch) -> Aws:
+    """The account with empty tables and queues."""
+    dynamodb, sqs = _account
+    expiry_queue, dead_letters = (sqs.create_queue(QueueName=uuid.uuid4().hex)["QueueUrl"] for _ in range(2))
+    monkeypatch.setenv("EXPIRY_QUEUE_URL", expiry_queue)
+    monkeypatch.setenv("DEAD_LETTER_QUEUE_URL", dead_letters)
+    _forget(["expiry", "expiry_scheduler"])
+    account = Aws(dynamodb, sqs, expiry_queue, dead_letters)
+    account.empty()
+    return account
+
+
+@pytest.fixture
+def api() -> Api:
+    """The API as a service key with every role reaches it, of a tenant that no warm function knows."""
+    return Api(tenant=f"t-{uuid.uuid4().hex[:12]}")
+
+
+@pytest.fixture
+def store() -> Store:
+    """The main table, as the library sees it."""
+    return connect(TABLE)
+
+
+@pytest.fixture
+def identity_store() -> Store:
+    """The identity table, as the library sees it."""
+    return connect(IDENTITY)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> HandMovedClock:
+    """The clock of every function, in the hand of the test."""
+    moved = HandMovedClock(SystemClock().now())
+    monkeypatch.setattr(SystemClock, "now", lambda _: moved.milliseconds)
+    return moved
+
+
+@pytest.fixture
+def cold(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Start a function anew under other settings, until the end of the test."""
+    started: list[str] = []
+
+    def start(function: str, **settings: str) -> None:
+        for name, value in settings.items():
+            monkeypatch.setenv(name, value)
+        forget(function)
+        started.append(function)
+
+    yield start
+    for function in started:
+        forget(function)

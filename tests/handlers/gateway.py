@@ -1,0 +1,224 @@
+"""API Gateway and Lambda as the handlers meet them: events in AWS's shape, functions loaded from their folders."""
+
+import base64
+import importlib.util
+import json
+import re
+import uuid
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from urllib.parse import urlsplit
+
+FUNCTIONS = Path(__file__).resolve().parents[2] / "functions"
+
+_PATHS = (
+    (re.compile(r"/api/products(/[^/]+(/status)?)?"), "products"),
+    (re.compile(r"/api/(reserve(/bulk|/[^/]+/[^/]+)?|checkout|users/[^/]+/reservations)"), "flash_deals"),
+    (re.compile(r"/api/v1/reservations(/[^/]+(/extend)?)?"), "reservations"),
+    (re.compile(r"/api/v1/health"), "health"),
+)
+_ERROR_KEYS = {"success", "error", "code", "request_id"}
+
+
+@cache
+def load(name: str) -> ModuleType:
+    """Import functions/<name>/app.py by its path, as Lambda does, once: a warm function."""
+    spec = importlib.util.spec_from_file_location(f"functions.{name}.app", FUNCTIONS / name / "app.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def forget(name: str) -> None:
+    """Make a function cold again: what it kept of its settings and connections is gone."""
+    for kept in vars(load(name)).values():
+        if hasattr(kept, "cache_clear"):
+            kept.cache_clear()
+
+
+@dataclass(frozen=True)
+class LambdaContext:
+    """The context of one invocation."""
+
+    aws_request_id: str = "5f0c7c5e-0000-4000-8000-000000000001"
+    remaining: int = 60_000
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Return how long the invocation may still take."""
+        return self.remaining
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a handler answered: status, headers, the text and the JSON in it."""
+
+    status: int
+    headers: dict[str, str]
+    text: str
+
+    @property
+    def json(self) -> Any:
+        """Return the body's JSON value."""
+        return json.loads(self.text)
+
+    @property
+    def code(self) -> str:
+        """Return the error's stable code."""
+        return str(self.json["code"])
+
+    @property
+    def data(self) -> Any:
+        """Return what the older envelope holds."""
+        return self.json["data"]
+
+    def faults(self) -> dict[str, str]:
+        """Return the code of the fault of each field."""
+        return {fault["field"]: fault["code"] for fault in self.json.get("errors", [])}
+
+
+def event(
+    method: str,
+    target: str,
+    *,
+    text: str | None = None,
+    headers: dict[str, str] | None = None,
+    authorizer: dict[str, str] | None = None,
+    encoded: bool = False,
+) -> dict[str, Any]:
+    """Return the event of a REST API's proxy integration for a request of `target`, a path with its query."""
+    parts = urlsplit(target)
+    query: dict[str, list[str]] = {}
+    for pair in filter(None, parts.query.split("&")):
+        name, _, value = pair.partition("=")
+        query.setdefault(name, []).append(value)
+    if text is not None and encoded:
+        text = base64.b64encode(text.encode()).decode()
+    sent = headers or {}
+    return {
+        "resource": parts.path,
+        "path": parts.path,
+        "httpMethod": method,
+        "headers": sent or None,
+        "multiValueHeaders": {name: [value] for name, value in sent.items()} or None,
+        "queryStringParameters": {name: values[-1] for name, values in query.items()} or None,
+        "multiValueQueryStringParameters": query or None,
+        "pathParameters": None,
+        "stageVariables": None,
+        "requestContext": {
+            "requestId": str(uuid.uuid4()),
+            "authorizer": authorizer,
+            "httpMethod": method,
+            "identity": {"sourceIp": "192.0.2.1"},
+            "path": parts.path,
+            "resourcePath": parts.path,
+            "stage": "local",
+        },
+        "body": text,
+        "isBase64Encoded": encoded,
+    }
+
+
+@dataclass(frozen=True)
+class Api:
+    """The API as one caller reaches it. Every answer is held against what all answers have in common."""
+
+    tenant: str
+    name: str = "key-0123456789ab"
+    roles: str = "admin service staff"
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def as_user(self, user: str) -> "Api":
+        """Return the API as a customer of the same tenant reaches it, who has no role."""
+        return replace(self, name=user, roles="")
+
+    def with_roles(self, roles: str) -> "Api":
+        """Return the API as a service key with other roles reaches it."""
+        return replace(self, roles=roles)
+
+    def get(self, target: str, **options: Any) -> Answer:
+        """Read."""
+        return self.request("GET", target, **options)
+
+    def post(self, target: str, body: Any = None, **options: Any) -> Answer:
+        """Send a JSON body."""
+        return self.request("POST", target, body, **options)
+
+    def patch(self, target: str, body: Any = None, **options: Any) -> Answer:
+        """Send a JSON body that changes something."""
+        return self.request("PATCH", target, body, **options)
+
+    def delete(self, target: str, **options: Any) -> Answer:
+        """Take away."""
+        return self.request("DELETE", target, **options)
+
+    def request(
+        self,
+        method: str,
+        target: str,
+        body: Any = None,
+        *,
+        key: str | None = None,
+        text: str | None = None,
+        headers: dict[str, str] | None = None,
+        encoded: bool = False,
+    ) -> Answer:
+        """Send a request to the function that has the path; `text` is a body as it stands, `key` an idempotency key."""
+        if text is None and body is not None:
+            text = json.dumps(body)
+        sent = {"Content-Type": "application/json"} if text is not None else {}
+        sent |= self.headers | (headers or {}) | ({"Idempotency-Key": key} if key is not None else {})
+        context = {"tenant": self.tenant, "name": self.name, "roles": self.roles, "principalId": self.name}
+        return send(event(method, target, text=text, headers=sent, authorizer=context, encoded=encoded))
+
+    def new_product(self, total_stock: int = 10, **more: Any) -> str:
+        """Put a product on sale and return its id."""
+        answer = self.post("/api/products", {"name": "Laptop", "total_stock": total_stock, **more})
+        assert answer.status == 201, answer.text
+        return str(answer.data["id"])
+
+    def reserve(self, user: str | int, product: str | int, quantity: int = 1, **options: Any) -> Answer:
+        """Hold more of a product through the older route."""
+        body = {"user_id": user, "product_id": product, "quantity": quantity}
+        return self.post("/api/reserve", body, **options)
+
+    def hold(self, user: str, product: str, quantity: int = 1, *, key: str | None = None, **more: Any) -> Answer:
+        """Hold one line through the unified route, under a key of its own unless one is given."""
+        items = [{"kind": "product", "product_id": product, "quantity": quantity}]
+        body = {"items": items, "user_id": user, **more}
+        return self.post("/api/v1/reservations", body, key=key or uuid.uuid4().hex)
+
+    def units(self, product: str) -> tuple[int, int, int, int]:
+        """Return a product's units: total, available, reserved and sold."""
+        data = self.get(f"/api/products/{product}/status").data
+        return data["total_stock"], data["available_stock"], data["reserved_stock"], data["sold_stock"]
+
+
+def function_of(path: str) -> str:
+    """Return which function has a path; the catch-all has those that no other has."""
+    return next((name for pattern, name in _PATHS if pattern.fullmatch(path)), "unknown_route")
+
+
+def send(request: dict[str, Any], function: str | None = None) -> Answer:
+    """Hand an event to its function and return what it answers, once that is seen to be fit to leave the house."""
+    returned = load(function or function_of(request["path"])).handler(request, LambdaContext())
+    json.dumps(returned).encode()
+    headers = {name: ", ".join(values) for name, values in returned["multiValueHeaders"].items()}
+    answer = Answer(returned["statusCode"], headers, returned["body"] or "")
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert "Traceback" not in answer.text
+    if answer.text and answer.headers["Content-Type"].startswith("application/json"):
+        assert not set("<>&") & set(answer.text), "unescaped"
+    if answer.status >= 400 and not request["path"].endswith("/health"):
+        assert answer.headers["Content-Type"] == "application/json"
+        assert set(answer.json) >= _ERROR_KEYS, answer.text
+        assert answer.json["success"] is False
+        assert answer.json["request_id"] == answer.headers["X-Request-Id"] == request["requestContext"]["requestId"]
+        assert re.fullmatch("[a-z_]+", answer.code), answer.code
+        for fault in answer.json.get("errors", []):
+            assert set(fault) == {"field", "code", "message"}
+    return answer

@@ -1,0 +1,111 @@
+"""The sweeper: whatever fell due and slipped through (DESIGN.md, Hot path; PROTOCOL.md 1)."""
+
+from typing import Any
+
+import pytest
+
+from holdfast.platform.dynamodb import Store, Update
+from holdfast.platform.errors import Unavailable
+from tests.handlers.account import TABLE, Aws, HandMovedClock
+from tests.handlers.gateway import Api, LambdaContext, load
+from tests.handlers.stream import changed, holds
+
+
+def sweep(remaining: int = 60_000) -> dict[str, int]:
+    """Run the sweeper once, with so many milliseconds of time."""
+    answer: dict[str, int] = load("sweeper").handler({}, LambdaContext(remaining=remaining))
+    return answer
+
+
+def test_lapsed_holds_whose_message_never_came_are_released(api: Api, clock: HandMovedClock) -> None:
+    product = api.new_product(50, max_per_user=3)
+    for user in range(20):
+        api.hold(f"user{user}", product, 1)
+    api.reserve("alice", product, 3)
+    clock.advance(606)
+    assert sweep() == {"holds": 21, "products": 0}
+    assert api.units(product) == (50, 50, 0, 0)
+    assert api.reserve("alice", product, 3).status == 200
+    assert sweep() == {"holds": 0, "products": 0}
+
+
+def test_the_queue_has_five_seconds_for_itself_first(api: Api, clock: HandMovedClock) -> None:
+    product = api.new_product(5)
+    api.hold("alice", product, 1)
+    clock.milliseconds += 604_999
+    assert sweep()["holds"] == 0
+    clock.milliseconds += 1
+    assert sweep()["holds"] == 1
+
+
+def test_live_and_ended_holds_are_left_alone(api: Api, aws: Aws, clock: HandMovedClock) -> None:
+    product = api.new_product(10)
+    api.hold("alice", product, 1)
+    api.reserve("bob", product, 2)
+    api.post("/api/checkout", {"user_id": "bob", "product_id": product, "quantity": 2})
+    gone = api.hold("carol", product, 1).json["id"]
+    api.delete(f"/api/v1/reservations/{gone}")
+    before = aws.dump()
+    assert sweep() == {"holds": 0, "products": 0}
+    assert aws.dump() == before
+
+
+def test_more_than_one_page_of_a_bucket_is_worked_off(
+    api: Api, clock: HandMovedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paged = Store.query_due
+    monkeypatch.setattr(Store, "query_due", lambda store, bucket, until: paged(store, bucket, until, limit=2))
+    product = api.new_product(50)
+    for user in range(40):
+        api.hold(f"user{user}", product, 1)
+    clock.advance(606)
+    assert sweep() == {"holds": 40, "products": 0}
+
+
+def test_it_stops_in_time_and_goes_on_the_next_minute(api: Api, clock: HandMovedClock) -> None:
+    product = api.new_product(5)
+    api.hold("alice", product, 1)
+    clock.advance(606)
+    assert sweep(remaining=10_000) == {"holds": 0, "products": 0}
+    assert sweep()["holds"] == 1
+
+
+def test_a_price_change_that_broke_off_is_finished(
+    api: Api, aws: Aws, clock: HandMovedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    product = api.new_product(40, price=10, expected_peak_per_second=1000)
+    write, made = Store.write, []
+
+    def breaking_off(store: Store, update: Any) -> Any:
+        if isinstance(update, Update) and "#POOL#" in update.key.pk:
+            made.append(update)
+            if len(made) > 2:
+                raise Unavailable
+        return write(store, update)
+
+    with monkeypatch.context() as crash:
+        crash.setattr(Store, "write", breaking_off)
+        assert api.patch(f"/api/products/{product}", {"price": 20}).status == 503
+
+    def prices() -> list[str]:
+        return [item["price_minor"]["N"] for item in aws.items() if "#POOL#" in item["pk"]["S"]]
+
+    assert sorted(prices()) == ["1000", "1000", "2000", "2000"]
+    assert sweep()["products"] == 0
+    clock.advance(36)
+    assert sweep()["products"] == 1
+    assert prices() == ["2000"] * 4
+    assert sweep()["products"] == 0
+
+
+def test_one_hold_whose_counters_are_broken_stands_in_no_others_way(api: Api, aws: Aws, clock: HandMovedClock) -> None:
+    broken, product = api.new_product(5), api.new_product(40)
+    api.hold("alice", broken, 3)
+    for user in range(30):
+        api.hold(f"user{user}", product, 1)
+    clock.advance(606)
+    shard = next(item for item in aws.items() if f"#POOL#product.{broken}#" in item["pk"]["S"])
+    aws.dynamodb.put_item(TableName=TABLE, Item=changed(shard, held=0, available=5))
+    assert sweep()["holds"] == 30
+    assert api.units(product) == (40, 40, 0, 0)
+    assert [item["status"]["S"] for item in holds(aws)].count("held") == 1
