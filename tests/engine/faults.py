@@ -51,6 +51,7 @@ class Calls:
         self.made: list[Call] = []
         self._due: list[tuple[str | None, int, Trouble]] = []
         self._in_trouble = False
+        self._always: Trouble | None = None
         self._client: Any = store._connection.client
         self._real = self._client._make_api_call
         self._client._make_api_call = self._meet
@@ -62,6 +63,10 @@ class Calls:
     def trouble(self, trouble: Trouble, operation: str | None = None, skip: int = 0, times: int = 1) -> None:
         """Let `trouble` happen to the next `times` calls (of an operation), after `skip` that pass."""
         self._due += [(operation, skip, trouble)] * times
+
+    def always(self, weather: Trouble) -> None:
+        """Let `weather` happen to every call that nothing else happens to, and write no calls down."""
+        self._always = weather
 
     def clear(self) -> None:
         """Forget the calls made, and the troubles still due."""
@@ -82,6 +87,8 @@ class Calls:
         call = Call(operation, arguments, lambda: dict(self._real(operation, arguments)))
         if self._in_trouble:
             return call.make()
+        if self._always is not None:
+            return self._always(call)
         self.made.append(call)
         for place, (wanted, skip, trouble) in enumerate(self._due):
             if wanted in (None, operation):
