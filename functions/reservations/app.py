@@ -210,7 +210,7 @@ def read(reservation_id: ReservationId) -> Reservation:
 def let_go(reservation_id: ReservationId) -> Reservation:
     """Give everything back at once; one that is over already is answered as it is."""
     caller = http.caller_of(app)
-    found = reading.find(engine(), caller.tenant, reservation_id, caller.sees())
+    found = reading.find(engine(), caller.tenant, reservation_id, caller.acts_on())
     return _now(cancel(engine(), found.key, found.life))
 
 
@@ -228,9 +228,9 @@ def extend_once(
 ) -> Reservation:
     """Move the expiry later, once, by the stage's extension, never beyond its longest hold."""
     caller = http.caller_of(app)
-    found = reading.find(engine(), caller.tenant, reservation_id, caller.sees())
+    found = reading.find(engine(), caller.tenant, reservation_id, caller.acts_on())
     request_id = hash_of(idempotency_key or app.current_event.request_context.request_id)
-    return _now(extend(engine(), found.key, found.life, request_id))
+    return _shaped(extend(engine(), found.key, found.life, request_id), State.HELD)
 
 
 def _now(record: ReservationItem) -> Reservation:

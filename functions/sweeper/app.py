@@ -8,8 +8,9 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from holdfast.catalogue.products.terms import resume
 from holdfast.platform.dynamodb import connect
+from holdfast.platform.errors import HoldfastError
 from holdfast.platform.settings import TableSettings, settings
-from holdfast.platform.tables import DUE_BUCKETS, is_hold, product_of
+from holdfast.platform.tables import DUE_BUCKETS, Key, is_hold, product_of
 from holdfast.reservations.engine import Engine
 from holdfast.reservations.expiry import sweep
 
@@ -35,14 +36,27 @@ def handler(_: dict[str, Any], context: Any) -> dict[str, int]:
     swept = resumed = 0
     for bucket in range(DUE_BUCKETS):
         while context.get_remaining_time_in_millis() > _ENOUGH:
-            keys = engine().store.query_due(bucket, engine().clock.now() - GRACE)
-            found = sweep(engine(), [key for key in keys if is_hold(key)])
-            products = [key for key in keys if product_of(key) is not None]
-            for key in products:
-                resume(engine(), key)
-            swept, resumed = swept + found, resumed + len(products)
+            try:
+                keys = engine().store.query_due(bucket, engine().clock.now() - GRACE)
+                found = sweep(engine(), [key for key in keys if is_hold(key)])
+            except HoldfastError:
+                _logger.exception("bucket left for the next minute", extra={"bucket": bucket})
+                break
+            swept, resumed = swept + found, resumed + sum(map(_resumed, keys))
             if not found:
                 break
     _metrics.add_metric("SweptHolds", MetricUnit.Count, swept)
     _logger.info("swept", extra={"holds": swept, "products": resumed})
     return {"holds": swept, "products": resumed}
+
+
+def _resumed(key: Key) -> bool:
+    """Finish the price change of the product at `key`; return whether there was one and it is finished."""
+    if product_of(key) is None:
+        return False
+    try:
+        resume(engine(), key)
+    except HoldfastError:
+        _logger.exception("product left for the next minute")
+        return False
+    return True

@@ -59,7 +59,7 @@ def check_out(engine: Engine, purchase: Purchase) -> Order:
     """
     number = token_hex(16)
     for attempt in engine.retries:
-        known = _answered(engine, purchase)
+        known = _answered(engine, purchase) or (_made(engine, purchase, number) if attempt else None)
         if known is not None:
             return known
         try:
@@ -85,6 +85,12 @@ def check_out(engine: Engine, purchase: Purchase) -> Order:
 def _answered(engine: Engine, purchase: Purchase) -> Order | None:
     known = purchase.keyed.replay(engine.store) if purchase.keyed else None
     return None if known is None else Order(**known)
+
+
+def _made(engine: Engine, purchase: Purchase, number: str) -> Order | None:
+    """Return the order that an earlier attempt made although its answer was lost (PROTOCOL.md 8)."""
+    known = engine.store.get(OrderItem, Keys(purchase.tenant).order(purchase.user, number))
+    return None if known is None else _order(known, purchase.product_id)
 
 
 def _buying(engine: Engine, purchase: Purchase, number: str) -> tuple[ReservationItem, OrderItem, Sequence[Write]]:

@@ -32,6 +32,10 @@ class Caller:
             raise Forbidden
         return self.name
 
+    def acts_on(self) -> str | None:
+        """Return the only user whose things the caller may change, or None where it acts for all of its tenant's."""
+        return None if "service" in self.roles else self.name
+
     def sees(self) -> str | None:
         """Return the only user whose things the caller may see, or None where it may see all of its tenant's."""
         return None if self.roles & {"service", "staff", "admin"} else self.name

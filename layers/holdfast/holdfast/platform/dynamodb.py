@@ -1,7 +1,8 @@
 """The store: PynamoDB's connection with our time-outs, and the few requests that the rooms make of it.
 
-Time-outs and retries: connect 1 s, read 2 s, three attempts in all, far inside a function's own time. botocore sends
-one request token with a transaction and keeps it over its retries, so a retried transaction is safe (PROTOCOL.md 8).
+Time-outs and retries: connect 1 s, read 2 s, three attempts in all, 9 s at worst, inside a function's own time.
+botocore sends one request token with a transaction and keeps it over its retries, so a retried transaction is safe
+(PROTOCOL.md 8).
 """
 
 import os
@@ -45,6 +46,7 @@ _UNKNOWN_CODES = frozenset(
 )
 """What DynamoDB says where it does not know, or not yet, whether the write is made; botocore asked again before."""
 
+_SERVER_FAULT = 500
 _ALL_OLD = "ALL_OLD"
 _I = TypeVar("_I", bound=Item)
 RawItem = dict[str, Any]
@@ -97,7 +99,11 @@ class Cancelled(Exception):
 
 
 class Contended(Busy):
-    """The whole request was turned away by a throttle or another writer; nothing was written."""
+    """The request was turned away by a throttle or another writer.
+
+    Nothing was written by the last attempt; an earlier one whose answer was lost may have written, so whoever goes on
+    has to know its own work again (PROTOCOL.md 8).
+    """
 
 
 @dataclass(frozen=True)
@@ -265,6 +271,11 @@ def _translated(error: VerboseClientError) -> Exception:
         return Cancelled([Reason(CONDITION_FAILED, response.get("Item"))])
     if code in CONTENTION_CODES:
         return Contended()
-    if code in _UNKNOWN_CODES:
+    if code in _UNKNOWN_CODES or _status_of(error) >= _SERVER_FAULT:
         return Unavailable()
     return error
+
+
+def _status_of(error: VerboseClientError) -> int:
+    response = getattr(error.__cause__, "response", {})
+    return int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))

@@ -284,9 +284,23 @@ class LineMap(MapAttribute[str, Any]):
         ) -> None:
             """Take every attribute; PynamoDB's own initialiser is untyped."""
 
+    def of(self, quantity: int) -> "LineMap":
+        """Return the same line with another quantity; this one stays as it is."""
+        return LineMap(
+            kind=self.kind,
+            product_id=self.product_id,
+            quantity=quantity,
+            unit_price_minor=self.unit_price_minor,
+            currency=self.currency,
+            counted=self.counted,
+        )
+
 
 class ReservationItem(Item):
-    """A reservation, or a deal hold (which has a `life`); `v` grows with every write."""
+    """A reservation, or a deal hold (which has a `life`); `v` grows with every write.
+
+    `written_by` tells a deal hold's last writer its own work from another's (PROTOCOL.md 8).
+    """
 
     user_id = UnicodeAttribute()
     status = UnicodeAttribute()
@@ -299,6 +313,7 @@ class ReservationItem(Item):
     body_hash = UnicodeAttribute(null=True)
     life = IntegerAttribute(null=True)
     extended_by = UnicodeAttribute(null=True)
+    written_by = UnicodeAttribute(null=True)
     due_bucket = IntegerAttribute(null=True)
     due = IntegerAttribute(null=True)
     ttl = IntegerAttribute(null=True)

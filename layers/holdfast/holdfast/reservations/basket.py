@@ -40,6 +40,10 @@ class Demand:
             return self.over_limit(most)
         return None
 
+    def unknown(self) -> Fault:
+        """Return the fault of a line whose product does not exist."""
+        return _unknown(self.line)
+
     def short(self) -> Fault:
         """Return the fault of a line whose quantity is not there."""
         return Fault(self.line.field, "There are not that many left.", "insufficient_stock")
@@ -83,7 +87,7 @@ class Basket:
         self._open(lines)
         if self._is_mixed():
             self._look_again()
-        self._one_currency()
+            self._one_currency()
         self.draw_anew()
 
     def draw_anew(self) -> None:
@@ -144,16 +148,15 @@ class Basket:
 
     def _look_up(self, line: LineRequest, known: Pool | None) -> Demand | Fault:
         """Return the line's demand of the pool that is known, or of what a second look finds before it is refused."""
-        fault = Fault(line.field, "There is no such product.", "product_not_found")
-        for fresh in (False, True):
-            pool = self._catalogue.pool(self._keys.tenant, line.product_id, fresh) if fresh else known
-            if pool is not None:
-                demand = Demand(line, pool)
-                impossible = demand.believe(pool)
-                if impossible is None:
-                    return demand
-                fault = impossible
-        return fault
+        if known is not None:
+            demand = Demand(line, known)
+            if demand.believe(known) is None:
+                return demand
+        pool = self._catalogue.pool(self._keys.tenant, line.product_id)
+        if pool is None:
+            return _unknown(line)
+        demand = Demand(line, pool)
+        return demand.believe(pool) or demand
 
     def _changes_of(self, demand: Demand) -> Iterable[Change]:
         terms = demand.pool.terms
@@ -168,21 +171,24 @@ class Basket:
         """Learn from the shard item that a condition saw: other terms than believed, or too few units."""
         shard = read(PoolShardItem, item) if item else None
         if shard is None or terms_of(shard) != demand.pool.terms:
-            pool = self._catalogue.pool(self._keys.tenant, demand.line.product_id, True)
-            if shard is not None:
-                return demand.believe(replace(demand.pool, terms=terms_of(shard)))
-            demand.unsettled = True
-            return (
-                demand.believe(pool)
-                if pool
-                else Fault(demand.line.field, "There is no such product.", "product_not_found")
-            )
+            return self._believe_anew(demand, shard)
         if demand.pool.shards == 1:
             if shard.available + sum(self._own_units(demand).values()) >= demand.line.quantity:
                 return None
             self._engine.memory.remember(self._memory_name(demand.pool), shard.available, asked_at)
             return demand.short()
         return self._draw_elsewhere(demand)
+
+    def _believe_anew(self, demand: Demand, shard: PoolShardItem | None) -> Fault | None:
+        """Believe the shard's own terms. A draw from several is made anew: they have to be on the same terms."""
+        pool = self._catalogue.pool(self._keys.tenant, demand.line.product_id)
+        if pool is None:
+            return demand.unknown()
+        if shard is None:
+            demand.unsettled = True
+            return demand.believe(pool)
+        fault = demand.believe(replace(pool, terms=terms_of(shard)))
+        return self._draw_elsewhere(demand) if fault is None and len(demand.draws) > 1 else fault
 
     def _draw_elsewhere(self, demand: Demand) -> Fault | None:
         """Draw from whichever shards have the units, or prove that none have."""
@@ -232,10 +238,14 @@ class Basket:
         return Refused([faults[name] for name in self._fields if name in faults])
 
     def _look_again(self) -> None:
+        """Believe of every line what is true now; raises Refused where one is impossible on that."""
+        faults = []
         for demand in self.demands:
-            pool = self._catalogue.pool(self._keys.tenant, demand.line.product_id, True)
-            if pool is not None:
-                demand.believe(pool)
+            pool = self._catalogue.pool(self._keys.tenant, demand.line.product_id)
+            fault = demand.unknown() if pool is None else demand.believe(pool)
+            faults += [fault] if fault else []
+        if faults:
+            raise self._refusal(faults)
 
     def _one_currency(self) -> None:
         if self._is_mixed():
@@ -249,3 +259,7 @@ class Basket:
 
     def _memory_name(self, pool: Pool) -> str:
         return self._keys.pool_shard(pool.name, 0).pk
+
+
+def _unknown(line: LineRequest) -> Fault:
+    return Fault(line.field, "There is no such product.", "product_not_found")

@@ -7,6 +7,7 @@ something is, its condition returns the item and the next attempt writes the sum
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from secrets import token_hex
 from typing import Any
 
 from pynamodb.expressions.condition import Condition
@@ -19,7 +20,7 @@ from holdfast.reservations.ending import cancel, unchanged
 from holdfast.reservations.engine import Catalogue, Engine, LineRequest, merged
 from holdfast.reservations.holding import take
 from holdfast.reservations.idempotency import KeyedRequest
-from holdfast.reservations.states import State
+from holdfast.reservations.states import OVER, State
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,7 @@ class _Writing:
         self._request = request
         self._known: dict[str, ReservationItem] = {}
         self._written: list[ReservationItem] = []
+        self._writer = token_hex(6)
         self.basket: Basket
 
     def own_writes(self, now: int) -> list[Write]:
@@ -123,7 +125,15 @@ class _Writing:
                 if reason.item is not None:
                     self._known[demand.line.product_id] = read(ReservationItem, reason.item)
                 demand.replaced = self._lapsed(demand, self._engine.clock.now())
-        return None
+        return self._own_work()
+
+    def _own_work(self) -> Any | None:
+        """Return the answer of an earlier attempt that was made although its answer was lost (PROTOCOL.md 8)."""
+        if self._writer not in {known.written_by for known in self._known.values()}:
+            return None
+        found = self._engine.store.batch_get(item.key for item in self._written)
+        self._written = [read(ReservationItem, found[item.key]) for item in self._written]
+        return self.answer()
 
     def answer(self) -> list[dict[str, Any]]:
         return [vars(_hold(item)) for item in self._written]
@@ -133,11 +143,13 @@ class _Writing:
         known = self._known.get(demand.line.product_id)
         demand.replaced = self._lapsed(demand, now)
         if known is None:
-            ended = (ReservationItem.status != State.HELD.value) & (ReservationItem.v < now)
-            return self._new(demand, now, now), ReservationItem.pk.does_not_exist() | ended
-        if known.status == State.HELD and demand.replaced is None:
-            return self._added(known, demand, now), unchanged(known)
-        return self._new(demand, now, max(now, known.v + 1)), unchanged(known)
+            over = ReservationItem.status.is_in(*(state.value for state in OVER)) & (ReservationItem.v < now)
+            return self._new(demand, now, now), ReservationItem.pk.does_not_exist() | over
+        if known.status in OVER or demand.replaced is not None:
+            return self._new(demand, now, max(now, known.v + 1)), unchanged(known)
+        if known.status != State.HELD:
+            raise ReservationOver("What the user holds of this product is just being bought.")
+        return self._added(known, demand, now), unchanged(known)
 
     def _lapsed(self, demand: Demand, now: int) -> ReservationItem | None:
         known = self._known.get(demand.line.product_id)
@@ -182,6 +194,7 @@ class _Writing:
     def _timed(self, item: ReservationItem, now: int) -> ReservationItem:
         item.expires_at = item.first_expires_at = item.due = now + self._engine.lengths.standard * 1000
         item.due_bucket = due_bucket(item.key)
+        item.written_by = self._writer
         return item
 
 
@@ -190,10 +203,8 @@ def _joined(lines: Sequence[LineMap]) -> list[LineMap]:
     joined: dict[tuple[int, str, bool], LineMap] = {}
     for line in lines:
         terms = (line.unit_price_minor, line.currency, line.counted)
-        if terms in joined:
-            joined[terms].quantity += line.quantity
-        else:
-            joined[terms] = line
+        known = joined[terms].quantity if terms in joined else 0
+        joined[terms] = line.of(known + line.quantity)
     return list(joined.values())
 
 

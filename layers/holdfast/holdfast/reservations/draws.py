@@ -42,18 +42,19 @@ def look(store: Store, keys: Keys, pool: Pool) -> list[Shard]:
 
 
 def find(
-    store: Store, clock: Clock, keys: Keys, pool: Pool, quantity: int, own: Mapping[int, int]
+    store: Store, clock: Clock, keys: Keys, pool: Pool, quantity: int, own: Mapping[int, int], one_price: bool = True
 ) -> Draw | Short | Unsettled:
     """Return from where to draw `quantity`, or the proof that it is not there.
 
-    `own` are units by shard number that the taker gives back in the same transaction. The proof is two reads between
+    `own` are units by shard number that the taker gives back in the same transaction; without `one_price` it makes no
+    difference on which terms a shard is sold. The proof is two reads between
     which no shard's `released` changed: then no `available` rose, so that at the moment between them the pool had at
     most what the first read saw in all. One read alone would miss a unit that moved from a shard it had yet to read to
     one it had read.
     """
     read_started = clock.now()
     first = look(store, keys, pool)
-    found = spread(quantity, _with_own(first, own))
+    found = spread(quantity, [_usable(shard, own, shard.terms if one_price else pool.terms) for shard in first])
     if found is not None:
         return Draw(*found)
     left = sum(shard.available for shard in first)
@@ -65,7 +66,5 @@ def find(
     return Short(left, read_started)
 
 
-def _with_own(shards: list[Shard], own: Mapping[int, int]) -> list[Shard]:
-    return [
-        Shard(shard.number, shard.available + own.get(shard.number, 0), shard.released, shard.terms) for shard in shards
-    ]
+def _usable(shard: Shard, own: Mapping[int, int], terms: Terms) -> Shard:
+    return Shard(shard.number, shard.available + own.get(shard.number, 0), shard.released, terms)

@@ -47,15 +47,14 @@ def confirming(record: ReservationItem) -> list[Write]:
     return [Update(record.key, actions, unchanged(record)), *(change.write() for change in netted(changes))]
 
 
-def letting_go(record: ReservationItem, now: int) -> Update:
-    """Return the write that ends a held reservation at `now` (ms): cancelled before its time, expired after.
+def letting_go(record: ReservationItem, state: State, now: int) -> Update:
+    """Return the write that ends a held reservation at `now` (ms) as `state`: CANCELLED before its time, else EXPIRED.
 
     What it holds is given back beside it (`given_back`), in the same transaction.
     """
-    lapsed = record.expires_at <= now
-    in_time = ReservationItem.expires_at <= now if lapsed else ReservationItem.expires_at > now
+    in_time = ReservationItem.expires_at <= now if state == State.EXPIRED else ReservationItem.expires_at > now
     actions: list[Action] = [
-        ReservationItem.status.set((State.EXPIRED if lapsed else State.CANCELLED).value),
+        ReservationItem.status.set(state.value),
         ReservationItem.v.add(1),
         ReservationItem.ttl.set(now // 1000 + RETENTION_SECONDS),
         ReservationItem.due.remove(),
@@ -97,13 +96,13 @@ def cancel(engine: Engine, key: Key, life: int | None = None) -> ReservationItem
             raise ReservationOver
         now = engine.clock.now()
         state = State.EXPIRED if record.expires_at <= now else State.CANCELLED
-        return state, [letting_go(record, now), *(change.write() for change in netted(given_back(record)))]
+        return state, [letting_go(record, state, now), *(change.write() for change in netted(given_back(record)))]
 
     return _advance(engine, key, step)
 
 
-def lapse(engine: Engine, key: Key, expires_at: int) -> None:
-    """Give back what the reservation at `key` holds, if its time is still `expires_at` (ms) and past; else do nothing.
+def lapse(engine: Engine, key: Key, expires_at: int) -> ReservationItem:
+    """Give back what the reservation at `key` holds, if its time is still `expires_at` (ms) and past; return it.
 
     A hold that was extended or added to meanwhile has another time, and stays. Raises ReservationNotFound and Busy.
     """
@@ -112,16 +111,21 @@ def lapse(engine: Engine, key: Key, expires_at: int) -> None:
         now = engine.clock.now()
         if record.status != State.HELD or record.expires_at != expires_at or expires_at > now:
             return None
-        return State.EXPIRED, [letting_go(record, now), *(change.write() for change in netted(given_back(record)))]
+        given = netted(given_back(record))
+        return State.EXPIRED, [letting_go(record, State.EXPIRED, now), *(change.write() for change in given)]
 
-    _advance(engine, key, step)
+    return _advance(engine, key, step)
 
 
 Step = tuple[State, list[Write]]
 
 
 def _advance(engine: Engine, key: Key, step: Callable[[ReservationItem], Step | None]) -> ReservationItem:
-    """Read the reservation and make the writes of `step`, unless it wants none; return it as it then is."""
+    """Read the reservation and make the writes of `step`, unless it wants none; return it as it then is.
+
+    Raises InvariantBroken where a counter refuses twice what the reservation, unchanged, says it holds.
+    """
+    refused_at = 0
     for attempt in engine.retries:
         record = engine.store.get(ReservationItem, key)
         if record is None:
@@ -137,8 +141,9 @@ def _advance(engine: Engine, key: Key, step: Callable[[ReservationItem], Step | 
         except Cancelled as refusal:
             if refusal.contended:
                 engine.retries.wait(attempt)
-            elif refusal.reasons[0] is None:
+            elif refusal.reasons[0] is None and record.v == refused_at:
                 raise InvariantBroken(str(refusal)) from refusal
+            refused_at = record.v
         else:
             record.status, record.v = state.value, record.v + 1
             return record

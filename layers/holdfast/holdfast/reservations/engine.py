@@ -46,16 +46,16 @@ class LineRequest:
 class Catalogue(Protocol):
     """What the engine asks of a catalogue room."""
 
-    def pool(self, tenant: str, product_id: str, fresh: bool) -> Pool | None:
-        """Return the pool and terms of a product, or None where there is none.
+    def pools(self, tenant: str, product_ids: Sequence[str]) -> Mapping[str, Pool]:
+        """Return the pools and terms of those products that exist, as seen seconds ago or read in one request.
 
-        What was seen seconds ago will do unless `fresh`: the engine is guarded against a stale answer, and asks again
-        before it refuses anybody because of one.
+        A stale answer does no harm: the engine is guarded against it, and asks for the `pool` as it is before it
+        refuses anybody because of one.
         """
         ...
 
-    def pools(self, tenant: str, product_ids: Sequence[str]) -> Mapping[str, Pool]:
-        """Return the pools and terms of those products that exist, as seen seconds ago or read in one request."""
+    def pool(self, tenant: str, product_id: str) -> Pool | None:
+        """Return the pool and terms of a product as they are now, or None where there is no such product."""
         ...
 
 

@@ -24,6 +24,8 @@ _logger = Logger()
 SHORT_WAIT = 1_000
 """Milliseconds: a message earlier than its hold's expiry by less waits; one earlier by more goes round again."""
 
+_SLEEPS = 3
+
 
 def due_of(record: dict[str, Any]) -> ExpiryMessage | None:
     """Return the message that a DynamoDB stream record calls for: a hold has an expiry that it did not have before."""
@@ -72,10 +74,7 @@ def handle(engine: Engine, queue: ExpiryQueue, messages: Sequence[ExpiryMessage]
     todo = sort(engine, messages)
     failed = {message.key for message in queue.send(todo.early, engine.clock.now())} if todo.early else set()
     if todo.expiring:
-        latest = max(record.expires_at for record in todo.expiring)
-        ahead = latest - engine.clock.now()
-        if ahead > 0:
-            engine.retries.sleep(ahead / 1000)
+        _wait_until(engine, max(record.expires_at for record in todo.expiring))
         failed |= expire(engine, todo.expiring)
     return failed
 
@@ -106,7 +105,7 @@ def sweep(engine: Engine, keys: Iterable[Key]) -> int:
 
 def _expire_alone(engine: Engine, record: ReservationItem) -> bool:
     try:
-        lapse(engine, record.key, record.expires_at)
+        left = lapse(engine, record.key, record.expires_at)
     except ReservationNotFound:
         return True
     except Busy:
@@ -114,12 +113,21 @@ def _expire_alone(engine: Engine, record: ReservationItem) -> bool:
     except InvariantBroken:
         _logger.exception("a hold cannot be given back", extra={"reservation": record.id})
         return False
-    return True
+    return left.status != State.HELD or left.expires_at != record.expires_at
+
+
+def _wait_until(engine: Engine, due: int) -> None:
+    """Wait until the clock says `due` (ms); a sleep may end a little before the clock that conditions go by."""
+    for _ in range(_SLEEPS):
+        ahead = due - engine.clock.now()
+        if ahead <= 0:
+            return
+        engine.retries.sleep(ahead / 1000)
 
 
 def _expiring(records: Sequence[ReservationItem], now: int) -> list[Write]:
     changes = netted(change for record in records for change in given_back(record))
-    return [*(letting_go(record, now) for record in records), *(change.write() for change in changes)]
+    return [*(letting_go(record, State.EXPIRED, now) for record in records), *(change.write() for change in changes)]
 
 
 def _batches(records: Sequence[ReservationItem]) -> Iterable[list[ReservationItem]]:

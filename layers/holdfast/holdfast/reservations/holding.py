@@ -63,7 +63,8 @@ def take(
             if wait:
                 basket.draw_anew()
             else:
-                wait = basket.learn(changes, refusal.reasons[len(own) :], now)
+                overtaken = attempt > 0 and any(reason is not None for reason in refusal.reasons[: len(own)])
+                wait = basket.learn(changes, refusal.reasons[len(own) :], now) or overtaken
         if wait:
             engine.retries.wait(attempt)
     raise Busy

@@ -61,11 +61,16 @@ def list_of(
             return ReservationPage(found, _to_token(prefix))
         page = engine.store.query(partition, prefix, limit, after)
         items = [read(ReservationItem, raw) for raw in page.items]
-        found += [item for item in items if status is None or state_at(item, now) == status]
+        found += [item for item in items if not _is_bought_hold(item) and status in (None, state_at(item, now))]
         if page.after is not None:
             return ReservationPage(found, _to_token(page.after.sk))
         limit, after = limit - len(items), None
     return ReservationPage(found, None)
+
+
+def _is_bought_hold(item: ReservationItem) -> bool:
+    """Return whether all that a deal hold held was bought: the reservations of the bought parts say so themselves."""
+    return item.life is not None and item.status == State.CONFIRMED
 
 
 def _to_token(sk: str) -> str:

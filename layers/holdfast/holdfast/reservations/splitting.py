@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from holdfast.platform.dynamodb import Put, Write
+from holdfast.platform.errors import InvariantBroken
 from holdfast.platform.tables import Key, LineMap, ReservationItem, due_bucket
 from holdfast.reservations.ending import RETENTION_SECONDS, unchanged
 from holdfast.reservations.states import State
@@ -12,15 +13,19 @@ def part_of(parent: ReservationItem, quantity: int, child: Key) -> ReservationIt
     """Return `quantity` units of the one product that `parent` holds, as a held reservation at `child`.
 
     The units held longest, and so at the oldest prices, are taken first. `quantity` is at most what the parent holds.
+    Raises InvariantBroken where its lines and its allocation do not agree.
     """
     lines, _ = _cut(parent.lines, quantity)
+    taken = _taken(parent.allocated(), quantity)
+    if sum(taken.values()) != quantity:
+        raise InvariantBroken(f"{parent.id} says it holds more than was drawn for it")
     return ReservationItem(
         *child,
         user_id=parent.user_id,
         status=State.HELD.value,
         v=1,
         lines=lines,
-        allocation=_taken(parent.allocated(), quantity),
+        allocation=taken,
         created_at=parent.created_at,
         expires_at=parent.expires_at,
         first_expires_at=parent.first_expires_at,
@@ -55,7 +60,7 @@ def splitting(parent: ReservationItem, part: ReservationItem, now: int) -> list[
     )
     if not rest:
         smaller.status = State.CONFIRMED.value
-        smaller.lines = [_copy(line, line.quantity) for line in parent.lines]
+        smaller.lines = [line.of(line.quantity) for line in parent.lines]
         smaller.due = smaller.due_bucket = None
         smaller.ttl = now // 1000 + RETENTION_SECONDS
     live = unchanged(parent) & (ReservationItem.expires_at > now)
@@ -70,21 +75,10 @@ def _cut(lines: Sequence[LineMap], quantity: int) -> tuple[list[LineMap], list[L
         here = min(quantity, line.quantity)
         quantity -= here
         if here:
-            taken.append(_copy(line, here))
+            taken.append(line.of(here))
         if line.quantity > here:
-            rest.append(_copy(line, line.quantity - here))
+            rest.append(line.of(line.quantity - here))
     return taken, rest
-
-
-def _copy(line: LineMap, quantity: int) -> LineMap:
-    return LineMap(
-        kind=line.kind,
-        product_id=line.product_id,
-        quantity=quantity,
-        unit_price_minor=line.unit_price_minor,
-        currency=line.currency,
-        counted=line.counted,
-    )
 
 
 def _taken(allocation: dict[str, int], quantity: int) -> dict[str, int]:

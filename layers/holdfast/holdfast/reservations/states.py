@@ -27,11 +27,10 @@ FOLLOWERS: dict[State, frozenset[State]] = {
 """What may follow each state. A declined payment goes back to held; late money confirms an expired reservation."""
 
 
+OVER = frozenset(State) - {State.HELD, State.CHECKING_OUT}
+"""The states in which a reservation keeps nothing from anybody that is not sold."""
+
+
 def may_follow(state: State, following: State) -> bool:
     """Return whether a reservation in `state` may become `following`."""
     return following in FOLLOWERS[state]
-
-
-def before(following: State) -> list[State]:
-    """Return the states from which a reservation may become `following`, in the table's order."""
-    return [state for state in State if may_follow(state, following)]

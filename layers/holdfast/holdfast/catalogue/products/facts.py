@@ -32,12 +32,9 @@ class ProductFacts:
         self._clock = clock
         self._known: dict[tuple[str, str], tuple[Pool, int]] = {}
 
-    def pool(self, tenant: str, product_id: str, fresh: bool) -> Pool | None:
-        """Return the pool and terms of a product, or None; from memory where that will do."""
+    def pool(self, tenant: str, product_id: str) -> Pool | None:
+        """Return the pool and terms of a product as they are now, or None."""
         now = self._clock.now()
-        known = self._known.get((tenant, product_id))
-        if known is not None and not fresh and 0 <= now - known[1] < KNOWN_FOR:
-            return known[0]
         product = self._store.get(ProductItem, Keys(tenant).product(product_id))
         return None if product is None else self._learn(tenant, product_id, product, now)
 

@@ -54,14 +54,14 @@ def shards_for(stock: int, expected_peak: int | None) -> int:
 
 
 def create(engine: Engine, tenant: str, product: NewProduct, keyed: KeyedRequest | None) -> ProductItem:
-    """Put a product on sale and return it; the same idempotency key returns the same product.
+    """Put a product on sale and return it; the same idempotency key returns it as it was then.
 
     Ids are the tenant's own numbers from 1. Written in one transaction: the product, its shards, the idempotency
     record. Raises IdempotencyKeyReused and Busy.
     """
     known = keyed.replay(engine.store) if keyed else None
     if known is not None:
-        return get(engine, tenant, str(known))
+        return ProductItem(**known)
     product_id = str(_next_number(engine, Keys(tenant).counter("products")))
     now = engine.clock.now()
     item = ProductItem(
@@ -79,7 +79,7 @@ def create(engine: Engine, tenant: str, product: NewProduct, keyed: KeyedRequest
         updated_at=now,
     )
     shards = _new_shards(Keys(tenant), item, pool_of(item, product_id))
-    own: list[Write] = [keyed.record(product_id, now)] if keyed else []
+    own: list[Write] = [keyed.record(item.attribute_values, now)] if keyed else []
     for attempt in engine.retries:
         try:
             engine.store.transact([*own, Put(item, ProductItem.pk.does_not_exist()), *map(Put, shards)])
@@ -88,7 +88,7 @@ def create(engine: Engine, tenant: str, product: NewProduct, keyed: KeyedRequest
         except Cancelled as refusal:
             known = keyed.settle(refusal.reasons) if keyed else None
             if known is not None:
-                return get(engine, tenant, str(known))
+                return ProductItem(**known)
             engine.retries.wait(attempt)
         else:
             return item
@@ -161,7 +161,7 @@ def set_total(engine: Engine, tenant: str, product_id: str, total: int) -> None:
 
 
 def _surplus(engine: Engine, keys: Keys, pool: Pool, quantity: int) -> Mapping[int, int] | None:
-    found = find(engine.store, engine.clock, keys, pool, quantity, {})
+    found = find(engine.store, engine.clock, keys, pool, quantity, {}, one_price=False)
     if isinstance(found, Short):
         raise StockBelowCommitted
     if isinstance(found, Unsettled):
