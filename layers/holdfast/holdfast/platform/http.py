@@ -4,7 +4,6 @@ Whatever happens, a handler returns an answer: an exception that left it would s
 """
 
 import base64
-import binascii
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -104,12 +103,18 @@ _logger = Logger()
 def read_json(text: str) -> Any:
     """Return the value of a JSON text; every way in which it can be wrong is a json.JSONDecodeError."""
     try:
-        value = json.loads(text, parse_constant=_no_constant)
+        value = json.loads(text, parse_float=_number, parse_constant=_no_constant)
         if "\\ud" in text.lower():
             json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as wrong:
         raise json.JSONDecodeError("not valid JSON", "", 0) from wrong
     return value
+
+
+def _number(text: str) -> int | float:
+    """Return the number that a JSON text with a point or an exponent is; 2.0 is a whole number as much as 2 is."""
+    value = float(text)
+    return int(value) if value.is_integer() and abs(value) < 2**53 else value
 
 
 def _no_constant(name: str) -> None:
@@ -159,7 +164,8 @@ def entry(app: APIGatewayRestResolver, *, public: bool = False, conflict: int = 
         for name, values in _HEADERS.items():
             headers.setdefault(name, values)
         headers["X-Request-Id"] = [context["request_id"]]
-        if found.get("body") and headers["Content-Type"] == [JSON]:
+        found["body"] = found.get("body") or ""
+        if headers.get("Content-Type") == [JSON]:
             found["body"] = _escaped(found["body"])
         _logger.info(
             "request",
@@ -274,7 +280,7 @@ def _text(body: str, encoded: bool) -> str:
     if encoded:
         try:
             body = base64.b64decode(body, validate=True).decode()
-        except (binascii.Error, UnicodeDecodeError) as wrong:
+        except ValueError as wrong:
             raise BadJson from wrong
     if len(body) > MAX_BODY_BYTES or len(body.encode(errors="replace")) > MAX_BODY_BYTES:
         raise BodyTooLarge
