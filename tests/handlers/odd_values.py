@@ -2,7 +2,7 @@
 
 from typing import Any
 
-ODD_QUANTITIES: list[Any] = [0, -1, -(10**18), 10_001, 10**30, True, False, 1.0, 1.5, "1", None, [], {}]
+ODD_QUANTITIES: list[Any] = [0, -1, -(10**18), 10_001, 10**30, True, False, 1.5, "1", None, [], {}]
 ODD_USERS: list[Any] = ["", " ", "a b", "a/b", "-a", "a\n", "x" * 129, "é", "<script>", "a#b", True, None, -1, 1.5, {}]
 ODD_PRODUCTS: list[Any] = [
     "",

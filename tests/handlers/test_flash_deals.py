@@ -44,6 +44,13 @@ def test_ids_are_the_same_as_text_and_as_numbers(api: Api) -> None:
     assert api.post("/api/checkout", body).data["product_id"] == product
 
 
+def test_a_whole_number_with_a_point_is_a_whole_number(api: Api) -> None:
+    product = api.new_product(10)
+    text = f'{{"user_id": 7.0, "product_id": {product}.0, "quantity": 2.0}}'
+    data = api.request("POST", "/api/reserve", text=text).data
+    assert (data["user_id"], data["product_id"], data["quantity"]) == ("7", product, 2)
+
+
 def test_a_second_reserve_adds_to_the_hold_and_renews_its_time(api: Api, clock: HandMovedClock) -> None:
     product = api.new_product(10)
     first = api.reserve("alice", product, 2).data
@@ -94,7 +101,7 @@ def test_no_route_takes_a_quantity_that_is_none(api: Api, quantity: Any) -> None
     assert api.post("/api/reserve", {"user_id": "alice", **line}).faults().keys() == {"quantity"}
     assert api.post("/api/checkout", {"user_id": "alice", **line}).faults().keys() == {"quantity"}
     bulk = api.post("/api/reserve/bulk", {"user_id": "alice", "items": [line]})
-    assert (bulk.status, bulk.faults().keys()) == (400, {"items.0.quantity"})
+    assert (bulk.status, list(bulk.faults())) == (400, ["items.0.quantity"])
 
 
 @pytest.mark.parametrize("user", ODD_USERS)
@@ -105,7 +112,7 @@ def test_no_route_takes_a_user_of_odd_characters(api: Api, user: Any) -> None:
         api.post("/api/checkout", {"user_id": user, **line}),
         api.post("/api/reserve/bulk", {"user_id": user, "items": [line]}),
     ):
-        assert (answer.status, answer.faults().keys()) == (400, {"user_id"})
+        assert (answer.status, list(answer.faults())) == (400, ["user_id"])
 
 
 @pytest.mark.parametrize("product", ODD_PRODUCTS)
@@ -114,7 +121,7 @@ def test_no_route_takes_a_product_of_odd_characters(api: Api, product: Any) -> N
     assert api.post("/api/reserve", {"user_id": "alice", **line}).faults().keys() == {"product_id"}
     assert api.post("/api/checkout", {"user_id": "alice", **line}).faults().keys() == {"product_id"}
     bulk = api.post("/api/reserve/bulk", {"user_id": "alice", "items": [line]})
-    assert (bulk.status, bulk.faults().keys()) == (400, {"items.0.product_id"})
+    assert (bulk.status, list(bulk.faults())) == (400, ["items.0.product_id"])
 
 
 @pytest.mark.parametrize("name", ["user_id", "product_id", "quantity"])
@@ -207,7 +214,7 @@ def test_checkout_refuses_another_total_than_the_price(api: Api, amount: Any) ->
 @pytest.mark.parametrize("amount", [-1, True, "NaN", "Infinity", "", " 1 ", "1_0", [], {}, 10**13, "9" * 10_000])
 def test_checkout_refuses_a_total_that_is_none(api: Api, amount: Any) -> None:
     answer = check_out(api, "alice", "1", 1, total_amount=amount)
-    assert (answer.status, answer.faults().keys()) == (400, {"total_amount"})
+    assert (answer.status, list(answer.faults())) == (400, ["total_amount"])
 
 
 @pytest.mark.parametrize("amount", ["absent", None])

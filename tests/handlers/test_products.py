@@ -61,7 +61,7 @@ def test_a_price_is_shown_as_the_exact_decimal_of_its_currency(api: Api, price: 
         ({"description": ["x"]}, "description"),
         ({"total_stock": -1}, "total_stock"),
         ({"total_stock": True}, "total_stock"),
-        ({"total_stock": 1.0}, "total_stock"),
+        ({"total_stock": 1.5}, "total_stock"),
         ({"total_stock": "1"}, "total_stock"),
         ({"total_stock": 10_000_001}, "total_stock"),
         ({"price": -1}, "price"),

@@ -86,7 +86,7 @@ def test_lines_of_one_product_count_as_one(api: Api) -> None:
         ({"hold_seconds": -1}, "hold_seconds"),
         ({"hold_seconds": True}, "hold_seconds"),
         ({"hold_seconds": "60"}, "hold_seconds"),
-        ({"hold_seconds": 60.0}, "hold_seconds"),
+        ({"hold_seconds": 60.5}, "hold_seconds"),
         ({"hold_seconds": 3601}, "hold_seconds"),
         ({"hold_seconds": 10**30}, "hold_seconds"),
     ],

@@ -1,0 +1,57 @@
+"""Every route that takes a body, with a body that it takes."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from tests.handlers.gateway import Answer, Api
+
+
+@dataclass(frozen=True)
+class Sending:
+    """A request with a body; `strict` where unknown fields are refused, `keyed` where a key is honoured."""
+
+    method: str
+    path: str
+    body: dict[str, Any]
+    success: int
+    strict: bool = False
+    keyed: bool = True
+
+    @property
+    def name(self) -> str:
+        """Return what tests call it."""
+        return f"{self.method} {self.path}"
+
+    def send(self, api: Api, body: Any = None, **options: Any) -> Answer:
+        """Send it with its own body or another, under the key `k` unless told otherwise."""
+        options = {"key": "k"} | options
+        return api.request(self.method, self.path, self.body if body is None else body, **options)
+
+    def send_text(self, api: Api, text: str, **options: Any) -> Answer:
+        """Send it with a body as it stands."""
+        return api.request(self.method, self.path, text=text, **({"key": "k"} | options))
+
+
+_LINE = {"product_id": "1", "quantity": 1}
+
+SENDINGS = [
+    Sending("POST", "/api/products", {"name": "Tablet", "description": "Thin.", "total_stock": 3, "price": 5}, 201),
+    Sending("PATCH", "/api/products/1", {"name": "Desk", "total_stock": 20, "price": "7.5"}, 200, keyed=False),
+    Sending("POST", "/api/reserve", {"user_id": "alice", **_LINE}, 200),
+    Sending("POST", "/api/reserve/bulk", {"user_id": "alice", "items": [_LINE]}, 200),
+    Sending("POST", "/api/checkout", {"user_id": "alice", **_LINE, "total_amount": 5}, 200),
+    Sending(
+        "POST",
+        "/api/v1/reservations",
+        {"user_id": "alice", "hold_seconds": 60, "items": [{"kind": "product", **_LINE}]},
+        201,
+        strict=True,
+    ),
+]
+"""Sent in this order after `prepare`, each is answered with its success."""
+
+
+def prepare(api: Api) -> None:
+    """Put product 1 on sale and let alice hold two of it, so that every sending can succeed."""
+    assert api.new_product(10, price=5) == "1"
+    assert api.reserve("alice", "1", 2).status == 200
