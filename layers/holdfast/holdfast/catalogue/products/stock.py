@@ -79,16 +79,19 @@ def create(engine: Engine, tenant: str, product: NewProduct, keyed: KeyedRequest
         updated_at=now,
     )
     shards = _new_shards(Keys(tenant), item, pool_of(item, product_id))
-    own: list[Write] = [keyed.record(item.attribute_values, now)] if keyed else []
+    own: list[Write] = [Put(item, ProductItem.pk.does_not_exist()), *map(Put, shards)]
     for attempt in engine.retries:
         try:
-            engine.store.transact([*own, Put(item, ProductItem.pk.does_not_exist()), *map(Put, shards)])
+            engine.store.transact([keyed.record(item.attribute_values, now), *own] if keyed else own)
         except Contended:
             engine.retries.wait(attempt)
         except Cancelled as refusal:
             known = keyed.settle(refusal.reasons) if keyed else None
             if known is not None:
                 return ProductItem(**known)
+            if not refusal.contended and refusal.reasons[-len(own)] is not None:
+                # Its number is nobody else's: an earlier attempt made it, and the answer was lost (PROTOCOL.md 8).
+                return item
             engine.retries.wait(attempt)
         else:
             return item
