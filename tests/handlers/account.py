@@ -4,6 +4,9 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.dynamodb.models import dynamodb_backends
+
 TABLE, IDENTITY = "holdfast-main", "holdfast-identity"
 
 
@@ -34,9 +37,8 @@ class Aws:
 
     def empty(self) -> None:
         """Take away everything that was written."""
-        for table in (TABLE, IDENTITY):
-            for item in self.items(table):
-                self.dynamodb.delete_item(TableName=table, Key={"pk": item["pk"], "sk": item["sk"]})
+        for table in dynamodb_backends[DEFAULT_ACCOUNT_ID]["us-east-1"].tables.values():
+            table.items.clear()
 
 
 @dataclass

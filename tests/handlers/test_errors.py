@@ -47,7 +47,6 @@ def test_every_sending_is_good_as_it_stands(api: Api, sending: Sending) -> None:
 @every_sending
 @pytest.mark.parametrize("text", BAD_JSON.values(), ids=BAD_JSON.keys())
 def test_bad_json_is_400_bad_json_and_changes_nothing(api: Api, aws: Aws, sending: Sending, text: str) -> None:
-    prepare(api)
     before = aws.dump()
     answer = sending.send_text(api, text)
     assert (answer.status, answer.code) == (400, "bad_json")
@@ -135,7 +134,6 @@ def test_the_limit_counts_bytes_of_the_text_whatever_it_came_as(api: Api, sendin
     ],
 )
 def test_a_body_that_says_that_it_is_not_json_is_415(api: Api, aws: Aws, sending: Sending, content_type: str) -> None:
-    prepare(api)
     before = aws.dump()
     answer = sending.send(api, headers={"Content-Type": content_type})
     assert (answer.status, answer.code) == (415, "unsupported_media_type")
@@ -257,3 +255,30 @@ def test_an_event_that_no_gateway_sends_is_still_answered(function: str, broken:
     returned = load(function).handler(request, None)
     assert returned["statusCode"] in (200, 400, 401, 404, 405, 500)
     assert returned["multiValueHeaders"]["X-Request-Id"]
+
+
+@pytest.mark.parametrize(
+    ("address", "odd"),
+    [
+        ("/api/products", "/api/products/%0A"),
+        ("/api/products", "/api/products/%2F"),
+        ("/api/products", "/api/products//"),
+        ("/api/products/1", "/api/products/1%0A"),
+        ("/api/products/1", "/api/products/1\n"),
+        ("/api/products/1", "/api/products%2F1"),
+        ("/api/products/1/status", "/api/products/1%2Fstatus"),
+        ("/api/users/alice/reservations", "/api/users/alice/reservations%0A"),
+        ("/api/users/alice/reservations", "/api/users/alice%2freservations"),
+    ],
+)
+def test_an_address_that_only_decodes_to_another_is_not_that_other(api: Api, address: str, odd: str) -> None:
+    prepare(api)
+    assert api.get(address).status == 200
+    context = {"tenant": api.tenant, "name": api.name, "roles": api.roles}
+    request = event("GET", address, authorizer=context) | {"path": odd}
+    assert send(request, "flash_deals" if "users" in odd else "products").status == 404
+
+
+def test_an_escape_that_needs_none_is_the_same_address(api: Api) -> None:
+    prepare(api)
+    assert api.get("/api/users/%61lice/reservations").json == api.get("/api/users/alice/reservations").json

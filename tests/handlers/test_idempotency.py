@@ -71,7 +71,6 @@ def test_another_key_is_another_request(api: Api, aws: Aws, sending: Sending) ->
 @every_keyed
 @pytest.mark.parametrize("key", MALFORMED)
 def test_a_malformed_key_is_400_wherever_keys_are_read(api: Api, aws: Aws, sending: Sending, key: str) -> None:
-    prepare(api)
     before = aws.dump()
     answer = sending.send(api, key=key)
     assert (answer.status, answer.code) == (400, "idempotency_key_malformed")

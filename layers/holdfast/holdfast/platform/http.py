@@ -260,7 +260,7 @@ def _caller(event: Mapping[str, Any]) -> Caller:
 
 def _normal(event: Event) -> Event:
     """Return the event with its path decoded and its body as JSON text within bounds; GET and DELETE have no body."""
-    path = unquote(event["path"]) if "%" in event["path"] else event["path"]
+    path = _decoded(event["path"])
     headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
     body = event.get("body") if event["httpMethod"] not in ("GET", "DELETE") else None
     if body:
@@ -274,6 +274,14 @@ def _normal(event: Event) -> Event:
         "body": body or "null",
         "isBase64Encoded": False,
     }
+
+
+def _decoded(path: str) -> str:
+    """Return the path with its escapes resolved; what would then be read as another address is none."""
+    decoded = unquote(path)
+    if not decoded.isprintable() or decoded.count("/") != path.count("/") or "//" in decoded:
+        raise NotFound
+    return decoded
 
 
 def _text(body: str, encoded: bool) -> str:
