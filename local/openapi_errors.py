@@ -10,6 +10,7 @@ from holdfast.platform.errors import (
     Busy,
     Conflict,
     Fault,
+    Forbidden,
     HoldfastError,
     IdempotencyKeyMalformed,
     IdempotencyKeyRequired,
@@ -87,6 +88,7 @@ HEADERS: Json = {
 
 _SHARED = {
     401: "Unauthorized",
+    403: "Forbidden",
     413: "BodyTooLarge",
     415: "UnsupportedMediaType",
     429: "TooManyRequests",
@@ -114,7 +116,7 @@ def shared_responses(template_file: Path) -> Json:
         for status, kind in _BY_THE_GATEWAY.items()
     }
     bodies[500] = [http.internal_error(REQUEST_ID)]
-    for error in (Unauthorized(), http.BodyTooLarge(), http.UnsupportedMediaType(), Busy(), Unavailable()):
+    for error in (Unauthorized(), Forbidden(), http.BodyTooLarge(), http.UnsupportedMediaType(), Busy(), Unavailable()):
         bodies.setdefault(http.status_of(type(error)), []).append(_body(error))
     return {
         _SHARED[status]: _response(status, [found | {"request_id": REQUEST_ID} for found in bodies[status]])
@@ -131,7 +133,7 @@ def responses_of(method: str, operation: Json, schemas: Mapping[str, Json], publ
     for status, codes in _declared(declared):
         errors = [error for code in codes for error in _instances(code, operation)]
         found.setdefault(status, []).extend(errors)
-    shared = {429, 500, 502, 504} | (set() if public else {401, 503})
+    shared = {429, 500, 502, 504} | (set() if public else {401, 403, 503})
     shared |= {413, 415} if method in ("post", "put", "patch") else set()
     own = {
         str(status): _response(status, [_body(error) for error in errors], _adding(declared, status, errors, schemas))

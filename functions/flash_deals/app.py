@@ -16,7 +16,6 @@ from holdfast.platform.clock import to_text
 from holdfast.platform.dynamodb import connect
 from holdfast.platform.errors import (
     AmountMismatch,
-    Forbidden,
     InsufficientReservation,
     MixedCurrencies,
     NoReservation,
@@ -180,7 +179,7 @@ _answers = partial(http.answers, 200, conflict=400)
     "/api/reserve",
     tags=["flash deals"],
     summary="Hold more of a product",
-    responses=_answers("What the user now holds of the product.", Forbidden, Refused, MixedCurrencies),
+    responses=_answers("What the user now holds of the product.", Refused, MixedCurrencies),
 )
 def reserve(body: DealReserveBody, idempotency_key: OptionalKey = None) -> DealHoldAnswer:
     """Add to what the user holds of a product, and renew its time."""
@@ -198,7 +197,6 @@ def reserve(body: DealReserveBody, idempotency_key: OptionalKey = None) -> DealH
     summary="Hold several products, all or none",
     responses=_answers(
         "What the user now holds of each product.",
-        Forbidden,
         Refused,
         TooManyLines,
         MixedCurrencies,
@@ -223,7 +221,7 @@ def reserve_bulk(body: DealBulkBody, idempotency_key: OptionalKey = None) -> Dea
     "/api/checkout",
     tags=["flash deals"],
     summary="Buy what is held",
-    responses=_answers("The order.", Forbidden, InsufficientReservation, AmountMismatch),
+    responses=_answers("The order.", InsufficientReservation, AmountMismatch),
 )
 def check_out(body: DealCheckoutBody, idempotency_key: OptionalKey = None) -> DealOrderAnswer:
     """Buy some or all of what the user holds of a product; the rest stays held."""
@@ -249,7 +247,7 @@ def check_out(body: DealCheckoutBody, idempotency_key: OptionalKey = None) -> De
     "/api/reserve/<user_id>/<product_id>",
     tags=["flash deals"],
     summary="Let go of a product",
-    responses=_answers("It is free again.", Forbidden, NoReservation),
+    responses=_answers("It is free again.", NoReservation),
 )
 def let_go(user_id: UserInPath, product_id: ProductInPath) -> DealEmptyAnswer:
     """Give back all that the user holds of a product."""
@@ -262,7 +260,7 @@ def let_go(user_id: UserInPath, product_id: ProductInPath) -> DealEmptyAnswer:
     "/api/users/<user_id>/reservations",
     tags=["flash deals"],
     summary="List what a user holds",
-    responses=_answers("All that the user holds.", Forbidden),
+    responses=_answers("All that the user holds."),
 )
 def held_by(user_id: UserInPath) -> DealHoldsAnswer:
     """List what the user holds of each product, unexpired."""

@@ -14,7 +14,7 @@ from holdfast.claims.pool import Terms
 from holdfast.platform import http
 from holdfast.platform.clock import to_text
 from holdfast.platform.dynamodb import connect
-from holdfast.platform.errors import Fault, Forbidden, Malformed, ProductNotFound, StockBelowCommitted
+from holdfast.platform.errors import Fault, Malformed, ProductNotFound, StockBelowCommitted
 from holdfast.platform.fields import Currency, DecimalNumber, Moment, Money, OptionalKey, ProductInPath, ShownProductId
 from holdfast.platform.money import from_minor, to_minor
 from holdfast.platform.settings import ProductsSettings, settings
@@ -126,7 +126,7 @@ def engine() -> Engine:
     status_code=201,
     tags=["products"],
     summary="Put a product on sale",
-    responses=http.answers(201, "The product is on sale.", Forbidden),
+    responses=http.answers(201, "The product is on sale."),
 )
 def create(
     body: ProductBody,
@@ -184,7 +184,7 @@ def read(product_id: ProductInPath) -> ProductAnswer:
     "/api/products/<product_id>",
     tags=["products"],
     summary="Restock, reprice or rename",
-    responses=http.answers(200, "The product, changed.", Forbidden, ProductNotFound, StockBelowCommitted),
+    responses=http.answers(200, "The product, changed.", ProductNotFound, StockBelowCommitted),
 )
 def change(product_id: ProductInPath, body: ProductPatchBody) -> ProductAnswer:
     """Change what is given; answers when every counter has the new price. What is held keeps its price."""

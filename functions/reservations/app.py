@@ -14,7 +14,6 @@ from holdfast.platform.dynamodb import connect
 from holdfast.platform.errors import (
     AlreadyExtended,
     Fault,
-    Forbidden,
     Malformed,
     MixedCurrencies,
     Refused,
@@ -142,7 +141,7 @@ def catalogue() -> ProductFacts:
     status_code=201,
     tags=["reservations"],
     summary="Hold a cart",
-    responses=http.answers(201, "All lines are held.", Forbidden, Refused, TooManyLines, MixedCurrencies),
+    responses=http.answers(201, "All lines are held.", Refused, TooManyLines, MixedCurrencies),
 )
 def create(
     body: ReservationBody,
@@ -173,7 +172,7 @@ def create(
     "/api/v1/reservations",
     tags=["reservations"],
     summary="List a user's reservations",
-    responses=http.answers(200, "A page of the list.", Forbidden),
+    responses=http.answers(200, "A page of the list."),
 )
 def list_of_user(
     user_id: UserInQuery = None,

@@ -1,0 +1,194 @@
+"""The API document: current, complete, and true to the template and to its own schemas."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+from jsonschema import Draft202012Validator, FormatChecker
+
+from holdfast.platform import http
+from local import openapi, template
+from local.openapi_examples import example_of
+from local.terminal import Failure
+from tests.handlers.gateway import FUNCTIONS, load
+
+DOCUMENT: dict[str, Any] = json.loads(openapi.DOCUMENT.read_text())
+
+
+def operations() -> list[Any]:
+    return [
+        pytest.param(path, method, operation, id=f"{method} {path}")
+        for path, methods in DOCUMENT["paths"].items()
+        for method, operation in methods.items()
+    ]
+
+
+def resolved(node: dict[str, Any]) -> dict[str, Any]:
+    """Follow a reference to where in the document it leads."""
+    if "$ref" not in node:
+        return node
+    found = DOCUMENT
+    for step in node["$ref"].removeprefix("#/").split("/"):
+        found = found[step]
+    return found
+
+
+def bodies(operation: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Return every body of an operation: its status or `request`, its media type, and what is said of it."""
+    if "requestBody" in operation:
+        for kind, content in operation["requestBody"]["content"].items():
+            yield "request", kind, content
+    for status, response in operation["responses"].items():
+        for kind, content in resolved(response)["content"].items():
+            yield status, kind, content
+
+
+def examples(content: dict[str, Any]) -> list[Any]:
+    return [content["example"]] if "example" in content else [one["value"] for one in content["examples"].values()]
+
+
+def test_the_committed_document_is_what_the_code_says() -> None:
+    assert openapi.DOCUMENT.read_text() == openapi.text()
+
+
+def test_the_document_is_valid_openapi() -> None:
+    schemathesis.openapi.from_dict(DOCUMENT).validate()
+    assert DOCUMENT["openapi"].startswith("3.1.")
+    assert DOCUMENT["servers"] == [{"url": "/"}]
+
+
+def test_the_documentation_function_carries_the_one_committed_document() -> None:
+    assert (FUNCTIONS / "documentation" / "openapi.json").resolve() == openapi.DOCUMENT
+
+
+def test_the_catch_all_knows_exactly_the_routes_of_the_document() -> None:
+    documented = {path: sorted(map(str.upper, methods)) for path, methods in DOCUMENT["paths"].items()}
+    assert documented == load("unknown_route").ROUTES
+
+
+def test_the_template_has_exactly_the_routes_of_the_document_and_the_same_ones_are_public() -> None:
+    deployed: dict[str, set[str]] = {}
+    public: set[str] = set()
+    for name, resource in template.read(openapi.ROOT / "template.yaml")["Resources"].items():
+        if resource["Type"] != "AWS::Serverless::Function" or name == "UnknownRouteFunction":
+            continue
+        for event in resource["Properties"].get("Events", {}).values():
+            if event["Type"] == "Api":
+                route = event["Properties"]
+                deployed.setdefault(route["Path"], set()).add(route["Method"].lower())
+                if route.get("Auth", {}).get("Authorizer") == "NONE":
+                    public.add(route["Path"])
+    assert deployed == {path: set(methods) for path, methods in DOCUMENT["paths"].items()}
+    assert public == openapi.PUBLIC
+
+
+@pytest.mark.parametrize(("path", "method", "operation"), operations())
+def test_every_body_has_an_example_that_its_schema_takes(path: str, method: str, operation: dict[str, Any]) -> None:
+    for where, kind, content in bodies(operation):
+        schema = content["schema"] | {"components": DOCUMENT["components"]}
+        validator = Draft202012Validator(schema, format_checker=FormatChecker())
+        found = examples(content)
+        assert found, f"{where} {kind}"
+        for example in found:
+            validator.validate(example)
+
+
+@pytest.mark.parametrize(("path", "method", "operation"), operations())
+def test_every_code_of_an_error_has_an_example_and_no_error_another_shape(
+    path: str, method: str, operation: dict[str, Any]
+) -> None:
+    for status, kind, content in bodies(operation):
+        if status == "request" or int(status) < 400 or (path, status) == ("/api/v1/health", "503"):
+            continue
+        assert kind == http.JSON
+        options = content["schema"].get("anyOf", [content["schema"]])
+        assert all({"$ref": "#/components/schemas/Error"} in option["allOf"] for option in options)
+        codes = {code for option in options for code in option["allOf"][-1]["properties"]["code"]["enum"]}
+        assert {example["code"] for example in examples(content)} == codes == set(content["examples"])
+
+
+@pytest.mark.parametrize(("path", "method", "operation"), operations())
+def test_every_route_documents_what_the_gateway_and_the_wrapper_answer(
+    path: str, method: str, operation: dict[str, Any]
+) -> None:
+    statuses = set(operation["responses"])
+    parameters = operation.get("parameters", [])
+    public = path in openapi.PUBLIC
+    assert {"429", "500", "502", "504"} <= statuses
+    assert operation["security"] == ([] if public else [{"bearer": []}])
+    assert ({"401", "403", "503"} <= statuses) != public or path == "/api/v1/health"
+    assert ("401" in statuses) != public
+    assert ({"413", "415"} <= statuses) == (method in ("post", "patch"))
+    assert ("400" in statuses) == (bool(parameters) or "requestBody" in operation)
+    assert "404" in statuses or "{" not in path
+    keyed = any(parameter["name"] == "Idempotency-Key" for parameter in parameters)
+    assert keyed == (method == "post")
+    assert ("422" in statuses) == (keyed and "requestBody" in operation)
+
+
+def test_the_unified_route_that_reserves_needs_a_key_and_refuses_by_409() -> None:
+    operation = DOCUMENT["paths"]["/api/v1/reservations"]["post"]
+    (key,) = (parameter for parameter in operation["parameters"] if parameter["name"] == "Idempotency-Key")
+    assert key["required"] is True
+    assert "idempotency_key_required" in operation["responses"]["400"]["content"][http.JSON]["examples"]
+    assert "insufficient_stock" in operation["responses"]["409"]["content"][http.JSON]["examples"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/reserve", "/api/reserve/bulk", "/api/checkout", "/api/reserve/{user_id}/{product_id}"]
+)
+def test_the_older_deal_routes_refuse_by_400(path: str) -> None:
+    for operation in DOCUMENT["paths"][path].values():
+        assert "409" not in operation["responses"]
+        assert len(operation["responses"]["400"]["content"][http.JSON]["examples"]) > 1
+
+
+def test_a_refused_bulk_request_is_documented_with_all_its_lines() -> None:
+    response = DOCUMENT["paths"]["/api/reserve/bulk"]["post"]["responses"]["400"]["content"][http.JSON]
+    refused = response["examples"]["insufficient_stock"]["value"]
+    assert (refused["success"], refused["reserved"]) == (False, [])
+    assert refused["failed"] == [{"product_id": "1", "reason": "insufficient_stock"}]
+    malformed = response["examples"]["validation_failed"]["value"]
+    assert "failed" not in malformed
+
+
+def test_every_answer_documents_the_request_id() -> None:
+    for methods in DOCUMENT["paths"].values():
+        for operation in methods.values():
+            for response in operation["responses"].values():
+                assert "X-Request-Id" in resolved(response)["headers"]
+    for name in ("TooManyRequests", "Unavailable", "GatewayTimeout"):
+        assert "Retry-After" in DOCUMENT["components"]["responses"][name]["headers"]
+
+
+def test_a_field_without_an_example_is_named() -> None:
+    schema = {"type": "object", "properties": {"quantity": {"type": "integer"}}}
+    with pytest.raises(Failure, match=r"Cart\.quantity"):
+        example_of(schema, {}, "Cart")
+
+
+@pytest.mark.parametrize("content", [None, "{}"], ids=["missing", "stale"])
+def test_check_says_in_one_sentence_that_the_document_is_not_current(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str | None
+) -> None:
+    document = tmp_path / "openapi.json"
+    if content is not None:
+        document.write_text(content)
+    monkeypatch.setattr(openapi, "DOCUMENT", document)
+    monkeypatch.setattr("sys.argv", ["openapi", "--check"])
+    assert openapi.main() == 1
+    assert capsys.readouterr().err == "openapi.json is not what the code says; make openapi writes it anew.\n"
+    assert not document.exists() or document.read_text() == content
+
+
+def test_a_function_that_cannot_be_imported_fails_the_whole(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "functions" / "broken").mkdir(parents=True)
+    broken = "from aws_lambda_powertools.event_handler import APIGatewayRestResolver\napp = APIGatewayRestResolver()\n"
+    (tmp_path / "functions" / "broken" / "app.py").write_text(broken + "import there_is_no_such_module\n")
+    (tmp_path / "pyproject.toml").write_text('[project]\nversion = "1"\n')
+    monkeypatch.setattr(openapi, "ROOT", tmp_path)
+    with pytest.raises(Failure, match="there_is_no_such_module"):
+        openapi.document()
