@@ -179,6 +179,15 @@ def test_seeing_everything_is_not_acting_for_everybody(api: Api, roles: str) -> 
     assert api.with_roles(roles).hold("alice", product).status == 403
 
 
+def test_staff_reads_but_does_not_change_what_is_a_users(api: Api) -> None:
+    held = api.hold("alice", api.new_product()).json
+    staff = api.with_roles("staff admin")
+    assert staff.get(f"{ROUTE}/{held['id']}").json == held
+    assert staff.delete(f"{ROUTE}/{held['id']}").status == 404
+    assert staff.post(f"{ROUTE}/{held['id']}/extend", key="k").status == 404
+    assert api.get(f"{ROUTE}/{held['id']}").json == held
+
+
 def test_let_go_gives_back_at_once_and_twice_is_as_once(api: Api) -> None:
     product = api.new_product(5)
     held = api.hold("alice", product, 3).json
