@@ -38,7 +38,7 @@ class Demo:
 
     def write(self, path: Path) -> None:
         """Keep it where tools find it."""
-        path.write_text(json.dumps(asdict(self), indent=2) + "\n")
+        path.write_text(json.dumps(asdict(self) | {"curl": self.reserve_command()}, indent=2) + "\n")
 
     def reserve_command(self) -> str:
         """A command that reserves one piece of the first product when it is pasted into a shell."""
