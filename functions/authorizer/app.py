@@ -5,6 +5,9 @@ behind it answers in the house's shape: 401, or 503 where the credential could n
 a good one away. API Gateway caches what it says for 60 seconds a credential.
 """
 
+from holdfast.platform import cold_start  # before everything that is large
+
+# isort: split
 from functools import cache
 from typing import Any
 
@@ -69,3 +72,6 @@ def _stage(method_arn: str) -> str:
     """Return the resource of all methods of the stage: the answer is cached for whatever the credential calls next."""
     api, _, rest = method_arn.partition("/")
     return f"{api}/{rest.partition('/')[0]}/*"
+
+
+cold_start.over()

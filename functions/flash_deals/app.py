@@ -3,6 +3,9 @@
 Unknown fields are ignored and refusals are 400, as those clients know it.
 """
 
+from holdfast.platform import cold_start  # before everything that is large
+
+# isort: split
 from functools import cache, partial
 from typing import Literal
 
@@ -290,3 +293,4 @@ def _failed(body: DealBulkBody, refused: Refused) -> list[DealBulkFailure]:
 
 
 handler = http.entry(app, conflict=400)
+cold_start.over()

@@ -1,5 +1,8 @@
 """The unified reservations API: hold a cart, read it, list them, let go, extend (WIRE.md, section 0)."""
 
+from holdfast.platform import cold_start  # before everything that is large
+
+# isort: split
 from functools import cache
 from typing import Annotated, Literal
 
@@ -261,3 +264,4 @@ def _shaped(record: ReservationItem, state: State) -> Reservation:
 
 
 handler = http.entry(app)
+cold_start.over()

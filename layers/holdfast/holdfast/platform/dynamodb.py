@@ -19,6 +19,7 @@ from pynamodb.expressions.operand import Path
 from pynamodb.expressions.update import Action
 
 from holdfast.platform.errors import Busy, Unavailable
+from holdfast.platform.sdk import TableConnection
 from holdfast.platform.tables import DUE_INDEX, TABLE_SCHEMA, Item, Key, key_of
 
 MAX_ACTIONS = 100
@@ -227,7 +228,7 @@ class Store:
 def connect(table_name: str) -> Store:
     """Return a store over `table_name`, in the region and at the endpoint that the environment names."""
     return Store(
-        Connection(
+        TableConnection(
             region=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"),
             host=os.environ.get("AWS_ENDPOINT_URL_DYNAMODB") or os.environ.get("AWS_ENDPOINT_URL"),
             connect_timeout_seconds=1,

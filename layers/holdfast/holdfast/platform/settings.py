@@ -9,9 +9,12 @@ _S = TypeVar("_S", bound="Settings")
 
 
 class Settings(BaseModel):
-    """Settings by the names of their environment variables; a missing or malformed one stops the function at once."""
+    """Settings by the names of their environment variables; a missing or malformed one stops the function at once.
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    Each function reads one of these models, so none is made ready before it is asked for.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
 
 class AuthorizerSettings(Settings):
