@@ -102,6 +102,18 @@ def test_rule_01_repricing_fans_out_resumably(shop: Shop, calls: Calls, died_aft
     assert found.due is None
 
 
+@pytest.mark.parametrize("write", range(1, 4))
+def test_rule_01_of_two_price_changes_at_once_the_later_stays(shop: Shop, calls: Calls, write: int) -> None:
+    """Rule 1: a whole other change is made right before one of the earlier one's fan-out writes: it is not undone."""
+    product = shop.product(units=[1, 1])
+    calls.trouble(meanwhile(lambda: reprice(shop.another(), product, 7)), "UpdateItem", skip=write)
+    reprice(shop, product, 5)
+    assert [(shard.price_minor, shard.revision) for shard in shop.shards(product)] == [(7, 3)] * 2
+    item = shop.store.get(ProductItem, shop.keys.product(product))
+    assert item is not None
+    assert (item.price_minor, item.due) == (7, None)
+
+
 def test_rule_02_netting_no_transaction_names_an_item_twice(shop: Shop, calls: Calls) -> None:
     """Rule 2: two limited lines share the user's limits; a lapsed hold is given back where the new one draws."""
     one, two = shop.product(max_per_user=5), shop.product(max_per_user=5)

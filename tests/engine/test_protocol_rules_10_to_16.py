@@ -68,6 +68,29 @@ def test_rule_10_the_clock_is_in_the_condition(shop: Shop, calls: Calls, act: st
     assert shop.deal("ann", product).status == "expired"
 
 
+def test_rule_10_a_hold_that_lapses_while_it_is_being_bought(shop: Shop) -> None:
+    """Rule 10: a millisecond passes between the look at the hold and the write, and it is the last one."""
+    product = shop.product()
+    shop.reserve("ann", {product: 2})
+    shop.clock.forward(LENGTH - 1)
+    object.__setattr__(shop.engine, "clock", _Ticking(shop))
+    with pytest.raises(InsufficientReservation):
+        shop.buy("ann", product, 1)
+    assert shop.count(product) == (8, 2, 0)
+
+
+class _Ticking:
+    """A clock that moves on by a millisecond with every look at it."""
+
+    def __init__(self, shop: Shop) -> None:
+        self._clock = shop.clock
+
+    def now(self) -> int:
+        """Return the time, and let it pass."""
+        self._clock.forward(1)
+        return self._clock.now() - 1
+
+
 def test_rule_10_an_add_before_a_cancel_is_given_back_whole(shop: Shop, calls: Calls) -> None:
     """Rule 10: the hold is added to, on another shard, between the cancel's read and write: `v` makes it read again."""
     product = shop.product(units=[5, 5])
