@@ -35,11 +35,12 @@ class Row:
 
 def table(rows: Iterable[Row]) -> str:
     """The rows as text, each with how it was measured beneath it."""
-    lines = [f"{'':62}{'measured':>10}{'budget':>9}{'aim':>9}"]
+    lines = [f"{'':68}{'measured':>10}{'budget':>9}{'aim':>9}"]
     for row in rows:
         values = f"{row.shown(row.measured):>10}{row.shown(row.budget):>9}{row.shown(row.aim):>9}"
-        lines += [f"{row.what:62}{values}   {row.verdict}", *textwrap.wrap(row.how, 100, **_INDENT), ""]
+        lines += [f"{row.what:68}{values}   {row.verdict}", *_indented(row.how), ""]
     return "\n".join(lines)
 
 
-_INDENT = {"initial_indent": "    ", "subsequent_indent": "    "}
+def _indented(text: str) -> list[str]:
+    return textwrap.wrap(text, 110, initial_indent="    ", subsequent_indent="    ")

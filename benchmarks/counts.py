@@ -8,16 +8,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
 
 from benchmarks.budgets import Row
 from benchmarks.gateway import TENANT, Context, reserve_event
-from benchmarks.write_units import Counting, counted
+from benchmarks.write_units import counted
 from holdfast.catalogue.products import stock
 from holdfast.platform.tables import TABLE_SCHEMA
 from holdfast.reservations.engine import Engine
 from local import build
 from local.dynamodb_local import DynamoDBLocal
+from local.terminal import Failure
 
 _HANDLER = build.ROOT / "functions" / "reservations" / "app.py"
 _SETTINGS = {"HOLD_SECONDS": "600", "HOLD_SECONDS_MAX": "3600", "EXTEND_SECONDS": "300"}
@@ -53,18 +53,13 @@ class Function:
         """Hold one of each product for a new user, and return what that cost."""
         with counted(self._engine.store._connection) as counting:
             answer = self._module.handler(reserve_event(uuid.uuid4().hex, products), Context())
-        return self._checked(answer, counting)
-
-    def _checked(self, answer: dict[str, Any], counting: Counting) -> Counts:
-        if answer["statusCode"] != 201:
-            raise AssertionError(f"the reserve was answered {answer['statusCode']} {answer['body']}")
-        if len(json.loads(answer["body"])["items"]) == 0:
-            raise AssertionError("nothing was reserved")
+        if answer["statusCode"] != 201 or len(json.loads(answer["body"])["items"]) != len(products):
+            raise Failure(f"the reserve was answered {answer['statusCode']} {answer['body']}")
         return Counts(counting.total, counting.write_units)
 
 
 @contextmanager
-def functions(database: DynamoDBLocal) -> Iterator[Function]:
+def _started(database: DynamoDBLocal) -> Iterator[Function]:
     """Start the function against a new table of the database."""
     name = f"holdfast-{uuid.uuid4().hex}"
     declared = {key: value for key, value in TABLE_SCHEMA.items() if not key.endswith("Specification")}
@@ -78,10 +73,10 @@ def functions(database: DynamoDBLocal) -> Iterator[Function]:
         os.environ.update(before)
 
 
-def rows() -> list[Row]:
+def rows(database: DynamoDBLocal) -> list[Row]:
     """Count, and return the budgets' first three rows."""
     how = "Through the handler of functions/reservations, event in and answer out, on DynamoDB Local; "
-    with DynamoDBLocal() as database, functions(database) as function:
+    with _started(database) as function:
         plain, limited = function.product(), function.product(max_per_user=2)
         ten = [function.product() for _ in range(_LINES)]
         for products in ([plain], [limited]):

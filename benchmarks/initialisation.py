@@ -8,11 +8,13 @@ from tempfile import TemporaryDirectory
 from benchmarks.endpoint import TABLE
 from local.lambda_runtime import PYTHON, BuiltFunction
 
-ROUNDS = 15
+ROUNDS = 21
 
 FUNCTION = "import app; app.engine().store._connection.client"
 BARE = "import boto3; boto3.client('dynamodb')"
-_MEASURED = "import resource\n{code}\nused = resource.getrusage(resource.RUSAGE_SELF); print(used.ru_utime + used.ru_stime)"
+_MEASURED = (
+    "import resource\n{code}\nused = resource.getrusage(resource.RUSAGE_SELF); print(used.ru_utime + used.ru_stime)"
+)
 
 
 def measure() -> tuple[float, float]:

@@ -24,12 +24,13 @@ def item_size(item: RawItem) -> int:
 
 
 def _value_size(typed: Mapping[str, Any]) -> int:
-    ((kind, value),) = typed.items()
+    kind, value = next(iter(typed.items()))
     match kind:
         case "S":
-            return len(value.encode())
+            return len(str(value).encode())
         case "N":
-            return (len(value.strip("-").replace(".", "").strip("0")) + 1) // 2 + 1 + value.startswith("-")
+            digits = len(str(value).strip("-").replace(".", "").strip("0"))
+            return (digits + 1) // 2 + 1 + str(value).startswith("-")
         case "SS":
             return sum(len(text.encode()) for text in value)
         case "M":
@@ -70,7 +71,7 @@ class Counting:
         self.requests: Counter[str] = Counter()
         self.write_units = 0
         self.actions = 0
-        connection._make_api_call = self._counted  # type: ignore[method-assign]
+        connection._make_api_call = self._counted  # type: ignore[assignment, method-assign]
         self._connection = connection
 
     @property
@@ -90,7 +91,7 @@ class Counting:
 
     def stop(self) -> None:
         """Give the connection back as it was."""
-        self._connection._make_api_call = self._call  # type: ignore[method-assign]
+        self._connection._make_api_call = self._call  # type: ignore[assignment, method-assign]
 
     def _counted(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
         self.requests[operation] += 1
