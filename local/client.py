@@ -16,11 +16,13 @@ class Answer:
 
 
 class Client:
-    """Sends requests with one service key, past any proxy of this shell."""
+    """Sends requests with one service key, or with none, past any proxy of this shell."""
 
-    def __init__(self, base_url: str, service_key: str) -> None:
+    def __init__(self, base_url: str, service_key: str | None) -> None:
         self._base_url = base_url
-        self._headers = {"Authorization": f"Bearer {service_key}", "Content-Type": "application/json"}
+        self._headers = {"Content-Type": "application/json"}
+        if service_key is not None:
+            self._headers["Authorization"] = f"Bearer {service_key}"
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     def get(self, path: str) -> Answer:

@@ -1,25 +1,12 @@
 """`make run`: Holdfast on this machine, with something to sell, until Ctrl-C."""
 
 import argparse
-import signal
 import sys
 import time
-from types import FrameType
 
 from local import build, demo
 from local.stack import Stack
-from local.terminal import Failure, Steps, fail
-
-
-class Stopped(Exception):
-    """Somebody asked the process to end."""
-
-
-def _stop(number: int, _frame: FrameType | None) -> None:
-    # Once is enough: a second Ctrl-C must not interrupt the stopping.
-    for handled in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(handled, signal.SIG_IGN)
-    raise Stopped(number)
+from local.terminal import Failure, Steps, Stopped, fail, stop_when_asked
 
 
 def serve(port: int) -> None:
@@ -78,8 +65,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=3000, help="where the API is served on 127.0.0.1")
     port = parser.parse_args().port
-    for handled in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(handled, _stop)
+    stop_when_asked()
     try:
         serve(port)
     except Failure as failure:

@@ -15,7 +15,7 @@ from holdfast.platform.tables import IDENTITY_SCHEMA, TABLE_SCHEMA
 from local import build, demo
 from local.client import Answer, Client
 from local.stack import REGION, Stack, free_port, port_is_free
-from local.terminal import Failure, Steps, fail
+from local.terminal import Failure, Steps, Stopped, fail, said_last, stop_when_asked
 
 TABLES = {"TABLE_NAME": TABLE_SCHEMA, "IDENTITY_TABLE_NAME": IDENTITY_SCHEMA}
 NOT_OF_CREATE_TABLE = {"TimeToLiveSpecification", "StreamSpecification"}
@@ -99,9 +99,12 @@ def serving(store: Stack, endpoint_url: str, variables: dict[str, str]) -> Itera
             process.wait()
 
 
-def sell(client: Client, stranger: Client) -> None:
+def sell(base_url: str, service_key: str) -> None:
     """Sell something, and see that nobody else can."""
-    _expect("without a known key nothing is told", stranger.get("/api/products"), 401)
+    client = Client(base_url, service_key)
+    _expect("without a key nothing is told", Client(base_url, None).get("/api/products"), 401)
+    unknown = Client(base_url, f"hk_{demo.TENANT}_{'0' * 64}")
+    _expect("nor with an unknown one", unknown.get("/api/products"), 401)
     _expect("the service is well", client.get("/api/v1/health"), 200)
     product = _expect("a product is put on sale", client.post("/api/products", demo.PRODUCTS[2]), 201).body["data"]
     status = f"/api/products/{product['id']}/status"
@@ -133,7 +136,7 @@ def _expect(what: str, answer: Answer, *statuses: int) -> Answer:
 def _docker(*arguments: str) -> str:
     done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise Failure(f"no Docker engine answers: {done.stderr.strip().splitlines()[-1:]}")
+        raise Failure(f"sam local runs functions in containers, and no Docker answers. {said_last(done.stderr, 1)}")
     return done.stdout
 
 
@@ -155,7 +158,7 @@ def run() -> None:
         steps.begin("Starting sam local")
         with serving(store, endpoint_url, variables) as base_url:
             steps.begin(f"Making the first sale on {base_url}")
-            sell(Client(base_url, key), Client(base_url, f"hk_{demo.TENANT}_{'0' * 64}"))
+            sell(base_url, key)
     finally:
         store.stop()
     store.forget()
@@ -163,11 +166,14 @@ def run() -> None:
 
 
 def main() -> int:
-    """Run; a failure is one sentence and exit code 1."""
+    """Run; a failure is one sentence and exit code 1, and so is being asked to stop."""
+    stop_when_asked()
     try:
         run()
     except Failure as failure:
         return fail(failure)
+    except Stopped:
+        return fail(Failure("it was asked to stop."))
     return 0
 
 

@@ -1,11 +1,32 @@
 """What a person at a terminal sees: numbered steps, and one clear sentence when something fails."""
 
+import signal
 import sys
 import time
+from types import FrameType
+
+_ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Failure(Exception):
     """Something that stops the command; the message is one clear sentence for a person."""
+
+
+class Stopped(Exception):
+    """Somebody asked the process to end."""
+
+
+def stop_when_asked() -> None:
+    """Raise Stopped when Ctrl-C or a signal asks the process to end."""
+    for handled in _ASKING:
+        signal.signal(handled, _stop)
+
+
+def _stop(number: int, _frame: FrameType | None) -> None:
+    # Once is enough: a second Ctrl-C must not interrupt the stopping.
+    for handled in _ASKING:
+        signal.signal(handled, signal.SIG_IGN)
+    raise Stopped(number)
 
 
 class Steps:
