@@ -11,7 +11,8 @@ import pytest
 
 from holdfast.catalogue.products.facts import ProductFacts
 from holdfast.platform.dynamodb import Put, Store, connect
-from holdfast.platform.tables import IDENTITY_SCHEMA, TABLE_SCHEMA, Keys, PoolShardItem, ReservationItem, ServiceKeyItem
+from holdfast.platform.items import PoolShardItem, ReservationItem, ServiceKeyItem
+from holdfast.platform.tables import IDENTITY_SCHEMA, TABLE_SCHEMA, Keys
 from holdfast.reservations.engine import Engine, LineRequest
 from holdfast.reservations.holding import HoldRequest, hold
 from local.build import ROOT
@@ -111,6 +112,7 @@ def _aws() -> Iterator[dict[str, str]]:
             yield named
     finally:
         stack.stop()
+        stack.forget()
 
 
 @pytest.fixture(scope="module", name="store")
