@@ -16,9 +16,9 @@ from holdfast.platform.clock import to_text
 from holdfast.platform.dynamodb import connect
 from holdfast.platform.errors import Fault, Malformed, ProductNotFound, StockBelowCommitted
 from holdfast.platform.fields import Currency, DecimalNumber, Moment, Money, OptionalKey, ProductInPath, ShownProductId
+from holdfast.platform.items import ProductItem
 from holdfast.platform.money import from_minor, to_minor
 from holdfast.platform.settings import ProductsSettings, settings
-from holdfast.platform.tables import ProductItem
 from holdfast.reservations.engine import Engine
 from holdfast.reservations.idempotency import KeyedRequest, hash_of
 

@@ -37,8 +37,8 @@ from holdfast.platform.fields import (
     UserId,
     UserInQuery,
 )
+from holdfast.platform.items import ReservationItem
 from holdfast.platform.settings import ReservationsSettings, settings
-from holdfast.platform.tables import ReservationItem
 from holdfast.reservations import reading
 from holdfast.reservations.ending import cancel
 from holdfast.reservations.engine import Engine, HoldLengths, LineRequest

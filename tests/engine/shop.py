@@ -12,18 +12,10 @@ from holdfast.checkout import orders
 from holdfast.claims.changes import Change
 from holdfast.claims.limits import counter
 from holdfast.platform.dynamodb import RawItem, Store, read
+from holdfast.platform.items import PoolShardItem, ProductItem, ReservationItem
 from holdfast.platform.queues import ExpiryMessage
 from holdfast.platform.retries import Retries
-from holdfast.platform.tables import (
-    Key,
-    Keys,
-    PoolShardItem,
-    ProductItem,
-    ReservationItem,
-    allocation_name,
-    key_of,
-    limits_beside,
-)
+from holdfast.platform.tables import Key, Keys, allocation_name, key_of, limits_beside
 from holdfast.reservations import deal_holds
 from holdfast.reservations.deal_holds import DealHold, DealRequest
 from holdfast.reservations.engine import Engine, HoldLengths, LineRequest

@@ -5,7 +5,8 @@ import pytest
 from holdfast.catalogue.products import stock, terms
 from holdfast.platform.dynamodb import Update
 from holdfast.platform.errors import Refused, StockBelowCommitted
-from holdfast.platform.tables import Key, PoolShardItem, ReservationItem
+from holdfast.platform.items import PoolShardItem, ReservationItem
+from holdfast.platform.tables import Key
 from holdfast.reservations import deal_holds, reading
 from holdfast.reservations.expiry import handle
 from tests.engine.faults import Answer, Call, Calls, conflict, meanwhile, throttled

@@ -6,7 +6,8 @@ import pytest
 
 from holdfast.catalogue.products import stock, terms
 from holdfast.platform.errors import IdempotencyKeyReused, Refused, TooManyLines
-from holdfast.platform.tables import IdempotencyItem, Keys, ProductItem
+from holdfast.platform.items import IdempotencyItem, ProductItem
+from holdfast.platform.tables import Keys
 from holdfast.reservations.ending import cancel, confirm
 from holdfast.reservations.expiry import handle
 from holdfast.reservations.extension import extend

@@ -11,8 +11,8 @@ from holdfast.platform.errors import (
     NoReservation,
     ReservationOver,
 )
+from holdfast.platform.items import OrderItem, PoolShardItem
 from holdfast.platform.queues import ExpiryMessage
-from holdfast.platform.tables import OrderItem, PoolShardItem
 from holdfast.reservations import deal_holds, reading
 from holdfast.reservations.ending import cancel, confirm
 from holdfast.reservations.engine import HoldLengths

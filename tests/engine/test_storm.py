@@ -18,7 +18,8 @@ from pynamodb.connection import Connection
 
 from holdfast.platform.dynamodb import Store, connect, read
 from holdfast.platform.errors import Busy, InsufficientReservation, NoReservation, Refused, ReservationOver, Unavailable
-from holdfast.platform.tables import DUE_BUCKETS, Key, ReservationItem, is_hold
+from holdfast.platform.items import ReservationItem
+from holdfast.platform.tables import DUE_BUCKETS, Key, is_hold
 from holdfast.reservations import deal_holds
 from holdfast.reservations.ending import cancel, confirm
 from holdfast.reservations.engine import HoldLengths

@@ -38,8 +38,9 @@ from holdfast.platform.errors import (
     ReservationOver,
     StockBelowCommitted,
 )
+from holdfast.platform.items import ReservationItem
 from holdfast.platform.queues import ExpiryMessage
-from holdfast.platform.tables import Key, ReservationItem, is_hold, key_of
+from holdfast.platform.tables import Key, is_hold, key_of
 from holdfast.reservations import deal_holds
 from holdfast.reservations.ending import cancel, confirm
 from holdfast.reservations.engine import HoldLengths

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from holdfast.claims.changes import Change, netted
 from holdfast.claims.pool import Shard, Terms, spread
+from holdfast.platform.items import LineMap, ReservationItem
 from holdfast.platform.money import MOST_MINOR, from_minor, to_minor
-from holdfast.platform.tables import Key, Keys, LineMap, ReservationItem, public_id
+from holdfast.platform.tables import Key, Keys, public_id
 from holdfast.reservations.engine import LineRequest, merged
 from holdfast.reservations.splitting import part_of, splitting
 

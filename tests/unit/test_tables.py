@@ -2,11 +2,11 @@
 
 import pytest
 
+from holdfast.platform.items import ReservationItem
 from holdfast.platform.tables import (
     DUE_BUCKETS,
     Key,
     Keys,
-    ReservationItem,
     allocation_name,
     due_bucket,
     is_hold,

@@ -12,8 +12,9 @@ from holdfast.claims import pool
 from holdfast.claims.changes import netted
 from holdfast.platform.dynamodb import Cancelled, Contended, Put, Write
 from holdfast.platform.errors import AmountMismatch, Busy, InsufficientReservation, InvariantBroken, NoReservation
+from holdfast.platform.items import OrderItem, ReservationItem
 from holdfast.platform.money import from_minor
-from holdfast.platform.tables import Keys, OrderItem, ReservationItem
+from holdfast.platform.tables import Keys
 from holdfast.reservations import deal_holds
 from holdfast.reservations.engine import Engine
 from holdfast.reservations.idempotency import KeyedRequest

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from holdfast.claims.changes import Change
-from holdfast.platform.tables import Key, Keys, PoolShardItem
+from holdfast.platform.items import PoolShardItem
+from holdfast.platform.tables import Key, Keys
 
 _COUNTERS = frozenset({"available", "held", "sold", "total"})
 

@@ -10,7 +10,8 @@ from secrets import token_hex
 
 from holdfast.platform.clock import Clock
 from holdfast.platform.dynamodb import Put, Store
-from holdfast.platform.tables import Keys, ServiceKeyItem
+from holdfast.platform.items import ServiceKeyItem
+from holdfast.platform.tables import Keys
 
 ROLES = ("service", "staff", "admin")
 """What a key may be issued for: act for users, see the tenant's things, change the catalogue."""

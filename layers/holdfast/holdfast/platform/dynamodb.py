@@ -19,8 +19,9 @@ from pynamodb.expressions.operand import Path
 from pynamodb.expressions.update import Action
 
 from holdfast.platform.errors import Busy, Unavailable
+from holdfast.platform.items import Item
 from holdfast.platform.sdk import TableConnection
-from holdfast.platform.tables import DUE_INDEX, TABLE_SCHEMA, Item, Key, key_of
+from holdfast.platform.tables import DUE_INDEX, TABLE_SCHEMA, Key, key_of
 
 MAX_ACTIONS = 100
 """Items in one transaction (AWS: TransactWriteItems)."""

@@ -8,7 +8,8 @@ from holdfast.claims.changes import Change, netted
 from holdfast.claims.pool import Pool, acquire, terms_of
 from holdfast.platform.dynamodb import RawItem, Reason, read
 from holdfast.platform.errors import Fault, MixedCurrencies, Refused, TooManyLines
-from holdfast.platform.tables import Key, Keys, LineMap, PoolShardItem, ReservationItem, allocation_name
+from holdfast.platform.items import LineMap, PoolShardItem, ReservationItem
+from holdfast.platform.tables import Key, Keys, allocation_name
 from holdfast.reservations.draws import Draw, Short, find
 from holdfast.reservations.ending import given_back
 from holdfast.reservations.engine import Catalogue, Engine, LineRequest

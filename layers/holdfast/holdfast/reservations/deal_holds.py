@@ -14,7 +14,8 @@ from pynamodb.expressions.condition import Condition
 
 from holdfast.platform.dynamodb import Put, Reason, Write, read
 from holdfast.platform.errors import MixedCurrencies, NoReservation, Refused, ReservationNotFound, ReservationOver
-from holdfast.platform.tables import Keys, LineMap, ReservationItem, due_bucket
+from holdfast.platform.items import LineMap, ReservationItem
+from holdfast.platform.tables import Keys, due_bucket
 from holdfast.reservations.basket import Basket, Demand
 from holdfast.reservations.ending import cancel, unchanged
 from holdfast.reservations.engine import Catalogue, Engine, LineRequest, merged

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from holdfast.claims.pool import Pool, Shard, Terms, spread, terms_of
 from holdfast.platform.clock import Clock
 from holdfast.platform.dynamodb import Store, read
-from holdfast.platform.tables import Keys, PoolShardItem
+from holdfast.platform.items import PoolShardItem
+from holdfast.platform.tables import Keys
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from holdfast.claims import limits, pool
 from holdfast.claims.changes import Change, netted
 from holdfast.platform.dynamodb import Cancelled, Contended, Update, Write
 from holdfast.platform.errors import Busy, InvariantBroken, ReservationNotFound, ReservationOver
-from holdfast.platform.tables import Key, Keys, ReservationItem, limits_beside, tenant_of
+from holdfast.platform.items import ReservationItem
+from holdfast.platform.tables import Key, Keys, limits_beside, tenant_of
 from holdfast.reservations.engine import Engine
 from holdfast.reservations.states import State, may_follow
 

@@ -13,8 +13,9 @@ from aws_lambda_powertools import Logger
 from holdfast.claims.changes import netted
 from holdfast.platform.dynamodb import MAX_ACTIONS, Cancelled, Contended, RawItem, Write, read
 from holdfast.platform.errors import Busy, InvariantBroken, ReservationNotFound
+from holdfast.platform.items import ReservationItem
 from holdfast.platform.queues import ExpiryMessage, ExpiryQueue
-from holdfast.platform.tables import Key, ReservationItem, is_hold, key_of
+from holdfast.platform.tables import Key, is_hold, key_of
 from holdfast.reservations.ending import given_back, lapse, letting_go
 from holdfast.reservations.engine import Engine
 from holdfast.reservations.states import State

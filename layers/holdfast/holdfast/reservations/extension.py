@@ -2,7 +2,8 @@
 
 from holdfast.platform.dynamodb import Cancelled, Contended, Update
 from holdfast.platform.errors import AlreadyExtended, Busy, ReservationNotFound, ReservationOver
-from holdfast.platform.tables import Key, ReservationItem
+from holdfast.platform.items import ReservationItem
+from holdfast.platform.tables import Key
 from holdfast.reservations.ending import unchanged
 from holdfast.reservations.engine import Engine
 from holdfast.reservations.states import State

@@ -6,7 +6,8 @@ from typing import TypeVar
 
 from holdfast.platform.dynamodb import MAX_ACTIONS, Cancelled, Contended, Put, Reason, Write, read
 from holdfast.platform.errors import Busy, IdempotencyKeyReused, MixedCurrencies, Refused, TooManyLines
-from holdfast.platform.tables import Keys, ReservationItem, due_bucket
+from holdfast.platform.items import ReservationItem
+from holdfast.platform.tables import Keys, due_bucket
 from holdfast.reservations.basket import Basket
 from holdfast.reservations.engine import Catalogue, Engine, LineRequest, merged
 from holdfast.reservations.states import State

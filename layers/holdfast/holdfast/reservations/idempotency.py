@@ -11,7 +11,8 @@ from typing import Any
 
 from holdfast.platform.dynamodb import Put, Reason, Store, read
 from holdfast.platform.errors import IdempotencyKeyReused
-from holdfast.platform.tables import IdempotencyItem, Keys
+from holdfast.platform.items import IdempotencyItem
+from holdfast.platform.tables import Keys
 
 REMEMBERED_SECONDS = 48 * 3600
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from holdfast.platform.dynamodb import read
 from holdfast.platform.errors import Fault, Malformed, ReservationNotFound
-from holdfast.platform.tables import Key, Keys, LineMap, ReservationItem
+from holdfast.platform.items import LineMap, ReservationItem
+from holdfast.platform.tables import Key, Keys
 from holdfast.reservations.engine import Engine
 from holdfast.reservations.states import State
 

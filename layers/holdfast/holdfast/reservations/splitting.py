@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from holdfast.platform.dynamodb import Put, Write
 from holdfast.platform.errors import InvariantBroken
-from holdfast.platform.tables import Key, LineMap, ReservationItem, due_bucket
+from holdfast.platform.items import LineMap, ReservationItem
+from holdfast.platform.tables import Key, due_bucket
 from holdfast.reservations.ending import RETENTION_SECONDS, unchanged
 from holdfast.reservations.states import State
 

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from holdfast.claims.pool import Pool, Terms
 from holdfast.platform.clock import Clock
 from holdfast.platform.dynamodb import Store, read
-from holdfast.platform.tables import Key, Keys, ProductItem
+from holdfast.platform.items import ProductItem
+from holdfast.platform.tables import Key, Keys
 
 KNOWN_FOR = 10_000
 """Milliseconds; how stale is of no matter to correctness, since the claimed items are guarded by their own terms."""

@@ -8,7 +8,8 @@ from holdfast.claims.changes import netted
 from holdfast.claims.pool import Pool, restock
 from holdfast.platform.dynamodb import Cancelled, Contended, Put, Update, Write, read
 from holdfast.platform.errors import Busy, ProductNotFound, StockBelowCommitted
-from holdfast.platform.tables import CounterItem, Key, Keys, PoolShardItem, ProductItem, product_of
+from holdfast.platform.items import CounterItem, PoolShardItem, ProductItem
+from holdfast.platform.tables import Key, Keys, product_of
 from holdfast.reservations.draws import Draw, Short, Unsettled, find
 from holdfast.reservations.engine import Engine
 from holdfast.reservations.idempotency import KeyedRequest

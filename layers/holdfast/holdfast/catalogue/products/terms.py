@@ -15,7 +15,8 @@ from holdfast.catalogue.products.stock import get, id_of
 from holdfast.claims.pool import Terms
 from holdfast.platform.dynamodb import Cancelled, Contended, Update
 from holdfast.platform.errors import Busy
-from holdfast.platform.tables import Key, Keys, PoolShardItem, ProductItem, due_bucket, product_of
+from holdfast.platform.items import PoolShardItem, ProductItem
+from holdfast.platform.tables import Key, Keys, due_bucket, product_of
 from holdfast.reservations.engine import Engine
 
 _RESUMED_AFTER = 30_000
