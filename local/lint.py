@@ -15,7 +15,7 @@ def checks() -> list[tuple[str, list[str]]]:
     return [
         ("style", ["ruff", "check", "."]),
         ("format", ["ruff", "format", "--check", "."]),
-        ("types", ["mypy", "layers/holdfast/holdfast", "functions", "local"]),
+        ("types", ["mypy", "layers/holdfast/holdfast", "functions", "local", "benchmarks"]),
         ("arrows between modules", ["lint-imports"]),
         ("template", ["cfn-lint", "template.yaml"]),
         ("template, by sam", ["sam", "validate", "--lint", "--region", "us-east-1"]),
