@@ -106,6 +106,7 @@ def test_nobody_scans_or_deletes_a_table(production: dict[str, Any]) -> None:
         "dynamodb:DescribeStream",
         "dynamodb:GetRecords",
         "dynamodb:GetShardIterator",
+        "dynamodb:ListStreams",
     }
     used = {action for _, statement in statements(production) for action in listed(statement["Action"])}
     assert {action for action in used if action.startswith("dynamodb:")} <= allowed

@@ -173,6 +173,7 @@ UNSEEN = {
         ("dynamodb:DescribeStream", "Table"),
         ("dynamodb:GetRecords", "Table"),
         ("dynamodb:GetShardIterator", "Table"),
+        ("dynamodb:ListStreams", "Table"),
     },
     "sweeper": {("dynamodb:GetItem", "Table")},
 }
