@@ -123,6 +123,8 @@ class EngineMachine(RuleBasedStateMachine):
         self.images: dict[Key, RawItem] = {}
         self.mishap_met = False
         self.note_lows()
+        self.add(0, "ann", None, (0, 1), 1, None)
+        self.hold(1, "bob", "k1", 1, 1, None)
 
     def teardown(self) -> None:
         """Give the connection back as it was, once nothing is held any more."""
@@ -414,6 +416,13 @@ class EngineMachine(RuleBasedStateMachine):
     def wait(self, milliseconds: int) -> None:
         """Let time pass."""
         self.clock.forward(milliseconds)
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data(), before=st.integers(0, 1))
+    def wait_for_an_expiry(self, data: st.DataObject, before: int) -> None:
+        """Let a hold's time come, to the millisecond or one before."""
+        held = data.draw(st.sampled_from(list(self.held.values())))
+        self.clock.forward(max(0, held.expires_at - before - self.clock.now()))
 
     @precondition(lambda self: self.messages)
     @rule(shop=SHOPS, data=st.data(), mishap=MISHAPS)
