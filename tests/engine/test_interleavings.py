@@ -4,10 +4,11 @@ import pytest
 
 from holdfast.catalogue.products import stock, terms
 from holdfast.platform.dynamodb import Update
-from holdfast.platform.errors import Refused, StockBelowCommitted
+from holdfast.platform.errors import Refused, ReservationNotFound, StockBelowCommitted
 from holdfast.platform.items import PoolShardItem, ReservationItem
 from holdfast.platform.tables import Key
 from holdfast.reservations import deal_holds, reading
+from holdfast.reservations.ending import confirm
 from holdfast.reservations.expiry import handle
 from tests.engine.faults import Answer, Call, Calls, conflict, meanwhile, throttled
 from tests.engine.shop import ListQueue, ManualClock, Shop, audit, items_of
@@ -153,3 +154,12 @@ def test_a_deal_hold_that_is_just_being_bought_is_neither_added_to_nor_replaced(
         shop.reserve("ann", {product: 1})
     assert shop.count(product) == (8, 2, 0)
     assert shop.deal("ann", product).allocated() == {f"product.{product}#00": 2}
+
+
+def test_a_deal_hold_is_bought_by_splitting_and_never_confirmed_itself(shop: Shop) -> None:
+    """Confirmed, the item would be overwritten by the user's next hold, and the record of what was sold be lost."""
+    product = shop.product()
+    shop.reserve("ann", {product: 2})
+    with pytest.raises(ReservationNotFound):
+        confirm(shop.engine, shop.keys.deal_hold("ann", product))
+    assert shop.count(product) == (8, 2, 0)

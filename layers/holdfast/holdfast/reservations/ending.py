@@ -67,11 +67,14 @@ def letting_go(record: ReservationItem, state: State, now: int) -> Update:
 def confirm(engine: Engine, key: Key) -> ReservationItem:
     """Sell what the reservation at `key` holds and return it confirmed; confirming twice changes nothing.
 
+    A deal hold is not confirmed but split (`splitting`): its item is the next hold's, and would not keep what was sold.
     Written in one transaction: the reservation and the shards it drew from. Raises ReservationNotFound, ReservationOver
     where its state does not allow it, and Busy.
     """
 
     def step(record: ReservationItem) -> Step | None:
+        if record.life is not None:
+            raise ReservationNotFound
         if record.status == State.CONFIRMED:
             return None
         if record.status == State.EXPIRED or not may_follow(State(record.status), State.CONFIRMED):
