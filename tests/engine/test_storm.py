@@ -214,7 +214,8 @@ class Client:
         mood = self.chance.random()
         if mood < 0.6:
             name = f"buy-{self.number}-{next(self._keys)}"
-            order = self.insist(lambda: self.shop.buy(user, product, self.chance.randint(1, wanted), name))
+            bought = self.chance.randint(1, wanted)
+            order = self.insist(lambda: self.shop.buy(user, product, bought, name))
             self.tally["paid"] += order is not None
         elif mood < 0.8:
             self.insist(lambda: deal_holds.let_go(self.shop.engine, "demo", user, product))
