@@ -13,6 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from holdfast.identity.service_keys import ROLES, issue
 from holdfast.platform.clock import SystemClock
 from holdfast.platform.dynamodb import connect
+from holdfast.platform.errors import HoldfastError
 
 
 def identity_table(stack: str) -> str:
@@ -33,7 +34,7 @@ def main() -> int:
     try:
         store = connect(identity_table(wanted.stack))
         print(issue(store, SystemClock(), wanted.tenant, tuple(wanted.role or ROLES), wanted.label))
-    except (BotoCoreError, ClientError, KeyError, ValueError) as wrong:
+    except (BotoCoreError, ClientError, HoldfastError, KeyError, ValueError) as wrong:
         print(f"No key was issued: {wrong}", file=sys.stderr)
         return 1
     return 0

@@ -166,7 +166,7 @@ class DealHoldsAnswer(BaseModel):
 def engine() -> Engine:
     """Return this warm function's engine."""
     known = settings(FlashDealsSettings)
-    return Engine(connect(known.table_name), HoldLengths(known.hold_seconds, known.hold_seconds_max))
+    return Engine(connect(known.table_name), HoldLengths(known.hold_seconds))
 
 
 @cache

@@ -35,16 +35,16 @@ def handler(_: dict[str, Any], context: Any) -> dict[str, int]:
     """Expire lapsed holds and finish price changes that broke off; return how many of each."""
     swept = resumed = 0
     for bucket in range(DUE_BUCKETS):
-        while context.get_remaining_time_in_millis() > _ENOUGH:
+        after, more = None, True
+        while more and context.get_remaining_time_in_millis() > _ENOUGH:
             try:
-                keys = engine().store.query_due(bucket, engine().clock.now() - GRACE)
-                found = sweep(engine(), [key for key in keys if is_hold(key)])
+                keys, after = engine().store.query_due(bucket, engine().clock.now() - GRACE, after)
+                swept += sweep(engine(), [key for key in keys if is_hold(key)])
             except HoldfastError:
                 _logger.exception("bucket left for the next minute", extra={"bucket": bucket})
                 break
-            swept, resumed = swept + found, resumed + sum(map(_resumed, keys))
-            if not found:
-                break
+            resumed += sum(map(_resumed, keys))
+            more = after is not None
     _metrics.add_metric("SweptHolds", MetricUnit.Count, swept)
     _logger.info("swept", extra={"holds": swept, "products": resumed})
     return {"holds": swept, "products": resumed}

@@ -10,6 +10,7 @@ from holdfast.platform.tables import Key
 from holdfast.reservations import deal_holds, reading
 from holdfast.reservations.ending import confirm
 from holdfast.reservations.expiry import handle
+from holdfast.reservations.extension import extend
 from tests.engine.faults import Answer, Call, Calls, conflict, meanwhile, throttled
 from tests.engine.shop import ListQueue, ManualClock, Shop, audit, items_of
 
@@ -43,6 +44,64 @@ def test_a_reserve_that_was_made_without_an_answer_is_not_made_again(shop: Shop,
     calls.trouble(made_but_throttled, "TransactWriteItems", skip=held)
     assert [found.quantity for found in shop.reserve("ann", {product: 2})] == [held + 2]
     assert shop.count(product) == (8 - held, held + 2, 0)
+
+
+def test_a_reserve_that_was_made_without_an_answer_is_found_behind_another_add(shop: Shop, calls: Calls) -> None:
+    """Made, its answer lost, then another hand adds to the hold before the repetition: both count once."""
+    product = shop.product()
+    other = shop.another()
+
+    def overtaken(call: Call) -> Answer:
+        call.make()
+        other.reserve("ann", {product: 1})
+        return throttled(call)
+
+    calls.trouble(overtaken, "TransactWriteItems")
+    assert [found.quantity for found in shop.reserve("ann", {product: 2})] == [3]
+    assert shop.count(product) == (7, 3, 0)
+
+
+@pytest.mark.parametrize("act", ["buy a part", "let go"])
+def test_a_reserve_that_was_made_without_an_answer_is_not_made_anew(shop: Shop, calls: Calls, act: str) -> None:
+    """Made, its answer lost, then bought from or let go before the repetition: it is not made a second time."""
+    product = shop.product()
+    other = shop.another()
+
+    def overtaken(call: Call) -> Answer:
+        call.make()
+        if act == "let go":
+            deal_holds.let_go(other.engine, "demo", "ann", product)
+        else:
+            other.buy("ann", product, 1)
+        return throttled(call)
+
+    calls.trouble(overtaken, "TransactWriteItems")
+    shop.reserve("ann", {product: 2})
+    assert shop.count(product) == ((10, 0, 0) if act == "let go" else (8, 1, 1))
+
+
+def test_an_add_never_shortens_a_hold_that_was_extended(shop: Shop) -> None:
+    """Extended to fifteen minutes, a hold that is added to a second later still runs out no sooner."""
+    product = shop.product()
+    shop.reserve("ann", {product: 1})
+    held = shop.deal("ann", product)
+    extended = extend(shop.engine, held.key, held.life, "request")
+    shop.clock.forward(1_000)
+    shop.reserve("ann", {product: 1})
+    assert shop.deal("ann", product).expires_at == extended.expires_at
+
+
+def test_a_throttled_batch_of_expiries_is_tried_as_one(shop: Shop, calls: Calls) -> None:
+    """The table is throttled: ten holds are not tried one by one, each as often as the batch."""
+    product = shop.product()
+    held = [shop.hold(f"user{number}", {product: 1}) for number in range(10)]
+    shop.clock.forward(600_000)
+    calls.clear()
+    calls.trouble(throttled, "TransactWriteItems", times=100)
+    queue = ListQueue()
+    assert handle(shop.engine, queue, [shop.message(record) for record in held]) == set()
+    assert len(queue.sent) == 10
+    assert len(calls.transactions) == 8
 
 
 @pytest.mark.parametrize("units", [1, 3])
@@ -117,10 +176,12 @@ def test_an_expiry_that_wakes_too_early_never_cancels(shop: Shop) -> None:
     product = early.product()
     held = early.hold("ann", {product: 1})
     early.clock.forward(held.expires_at - early.clock.now() - 1)
-    assert handle(early.engine, ListQueue(), [early.message(held)]) == {held.key}
+    queue = ListQueue()
+    assert handle(early.engine, queue, [early.message(held)]) == set()
+    assert queue.sent == [early.message(held)]
     assert early.stored(held.key).status == "held"
     early.clock.forward(1)
-    assert handle(early.engine, ListQueue(), [early.message(held)]) == set()
+    assert handle(early.engine, ListQueue(), queue.sent) == set()
     assert early.stored(held.key).status == "expired"
 
 

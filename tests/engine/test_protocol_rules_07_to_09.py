@@ -131,10 +131,10 @@ def test_rule_08_ambiguous_answers_a_transaction_keeps_its_token(shop: Shop) -> 
     """Rule 8: an add was made and its answer lost; botocore sends it again with the same token, and it counts once."""
     product = shop.product()
     shop.reserve("ann", {product: 1})
-    bodies = lose_answers(shop, "TransactWriteItems", times=2)
+    bodies = lose_answers(shop, "TransactWriteItems", times=1)
     assert shop.reserve("ann", {product: 2})[0].quantity == 3
     tokens = [body.split(b'"ClientRequestToken"')[1][:45] for body in bodies]
-    assert len(tokens) == 4
+    assert len(tokens) == 3
     assert len(set(tokens)) == 2
     assert shop.count(product) == (7, 3, 0)
     audit(items_of(shop.store, "demo", [product], ["ann"]))

@@ -54,12 +54,30 @@ def test_more_than_one_page_of_a_bucket_is_worked_off(
     api: Api, clock: HandMovedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paged = Store.query_due
-    monkeypatch.setattr(Store, "query_due", lambda store, bucket, until: paged(store, bucket, until, limit=2))
+    monkeypatch.setattr(Store, "query_due", lambda *asked: paged(*asked, limit=2))
     product = api.new_product(50)
     for user in range(40):
         api.hold(f"user{user}", product, 1)
     clock.advance(606)
     assert sweep() == {"holds": 40, "products": 0}
+
+
+def test_holds_that_cannot_be_given_back_hide_none_behind_them(
+    api: Api, aws: Aws, clock: HandMovedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paged = Store.query_due
+    monkeypatch.setattr(Store, "query_due", lambda *asked: paged(*asked, limit=2))
+    broken, product = api.new_product(50), api.new_product(50)
+    for user in range(40):
+        api.hold(f"stuck{user}", broken, 1)
+    shard = next(item for item in aws.items() if f"#POOL#product.{broken}#" in item["pk"]["S"])
+    aws.dynamodb.put_item(TableName=TABLE, Item=changed(shard, held=0, available=50))
+    clock.advance(1)
+    for user in range(20):
+        api.hold(f"user{user}", product, 1)
+    clock.advance(606)
+    assert sweep()["holds"] == 20
+    assert api.units(product) == (50, 50, 0, 0)
 
 
 def test_it_stops_in_time_and_goes_on_the_next_minute(api: Api, clock: HandMovedClock) -> None:

@@ -443,7 +443,7 @@ class EngineMachine(RuleBasedStateMachine):
     @rule(shop=SHOPS, mishap=MISHAPS)
     def sweep(self, shop: int, mishap: Mishap | None) -> None:
         """Let the sweeper look at every hold that the index says is due."""
-        due = [key for bucket in range(16) for key in self.store.query_due(bucket, self.clock.now())]
+        due = [key for bucket in range(16) for key in self.store.query_due(bucket, self.clock.now())[0]]
         ours = [key for key in due if is_hold(key)]
         answer = self.attempt(mishap, lambda: sweep(self.shops[shop].engine, ours))
         self.lapsed(set(self.held))

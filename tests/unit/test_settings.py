@@ -5,7 +5,6 @@ from pydantic import ValidationError
 
 from holdfast.platform.settings import (
     SETTINGS_BY_FUNCTION,
-    FlashDealsSettings,
     ProductsSettings,
     ReservationsSettings,
     Settings,
@@ -52,7 +51,7 @@ def test_a_hold_length_is_a_number_of_seconds_up_to_a_day(
 ) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(ValidationError, match=name):
-        settings(FlashDealsSettings)
+        settings(ReservationsSettings)
 
 
 def test_an_extension_may_be_none_at_all(monkeypatch: pytest.MonkeyPatch) -> None:

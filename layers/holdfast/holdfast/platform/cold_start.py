@@ -1,6 +1,6 @@
 """The cold start of a function: what it pays for nothing, left out.
 
-A function imports this module before any other, and calls `over` when everything is there.
+A function on the hot path imports this module before any other, and calls `over` when everything is there.
 
 - Whatever is imported stays, so looking for garbage among it finds nothing; and once frozen, later collections do not
   go through it either.

@@ -1,8 +1,8 @@
 """The store: PynamoDB's connection with our time-outs, and the few requests that the rooms make of it.
 
-Time-outs and retries: connect 1 s, read 2 s, three attempts in all, 9 s at worst, inside a function's own time.
-botocore sends one request token with a transaction and keeps it over its retries, so a retried transaction is safe
-(PROTOCOL.md 8).
+Time-outs and retries: connect 1 s, read 2 s, two attempts in all, 7 s at worst with the wait between them, far
+inside a function's own time. botocore sends one request token with a transaction and keeps it over its retries, so a
+retried transaction is safe (PROTOCOL.md 8).
 """
 
 import os
@@ -161,11 +161,19 @@ class Store:
         last = answer.get("LastEvaluatedKey")
         return Page(answer["Items"], key_of(last) if last else None)
 
-    def query_due(self, bucket: int, until: int, limit: int = 100) -> list[Key]:
-        """Return the keys of up to `limit` items of a bucket that fell due at or before `until` (ms), oldest first."""
+    def query_due(
+        self, bucket: int, until: int, after: RawItem | None = None, limit: int = 100
+    ) -> tuple[list[Key], RawItem | None]:
+        """Return the keys of up to `limit` items of a bucket that fell due at or before `until` (ms), oldest first.
+
+        With them comes where to go on, `after`, or None at the end. The index lags behind the items by moments.
+        """
         condition = (Path("due_bucket") == bucket) & (Path("due") <= until)
         arguments = _query_arguments(self._table, condition) | {"IndexName": DUE_INDEX, "Limit": limit}
-        return [key_of(item) for item in self._call("Query", arguments)["Items"]]
+        if after is not None:
+            arguments["ExclusiveStartKey"] = after
+        answer = self._call("Query", arguments)
+        return [key_of(item) for item in answer["Items"]], answer.get("LastEvaluatedKey")
 
     def transact(self, writes: Sequence[Write]) -> None:
         """Make all writes or none, in one transaction of at most 100.
@@ -234,7 +242,7 @@ def connect(table_name: str) -> Store:
             host=os.environ.get("AWS_ENDPOINT_URL_DYNAMODB") or os.environ.get("AWS_ENDPOINT_URL"),
             connect_timeout_seconds=1,
             read_timeout_seconds=2,
-            retry_configuration={"mode": "standard", "total_max_attempts": 3},
+            retry_configuration={"mode": "standard", "total_max_attempts": 2},
             max_pool_connections=10,
         ),
         table_name,

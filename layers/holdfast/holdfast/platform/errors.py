@@ -171,7 +171,7 @@ class AlreadyExtended(Conflict):
 
 
 class Busy(HoldfastError):
-    """All attempts met other writers; nothing was changed and nothing is known to be sold out."""
+    """All attempts met other writers, or throttles; nothing is known to be sold out."""
 
     code = "busy"
     sentence = "Too many others are writing the same things right now. Try again in a moment."

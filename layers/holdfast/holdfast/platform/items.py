@@ -119,7 +119,7 @@ class LineMap(MapAttribute[str, Any]):
 class ReservationItem(Item):
     """A reservation, or a deal hold (which has a `life`); `v` grows with every write.
 
-    `written_by` tells a deal hold's last writer its own work from another's (PROTOCOL.md 8).
+    `written_by` tells a deal hold's last writers their own work from another's (PROTOCOL.md 8).
     """
 
     user_id = UnicodeAttribute()

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 class Retries:
     """How often a contended write is tried, and how long it waits in between.
 
-    `attempts` is the number of tries in all; the wait before try n + 1 is random below
-    `min(longest, first * 2 ** n)` milliseconds. The waits of eight attempts stay under a second in all.
+    `attempts` is the number of tries in all; the wait before try n + 1 is random below `min(longest, first * 2 ** n)`
+    milliseconds. The waits of eight attempts stay under a second in all; what the SDK waits inside an attempt that is
+    throttled comes on top.
     """
 
     attempts: int = 8

@@ -8,6 +8,7 @@ from botocore.session import Session
 from pynamodb.connection import Connection
 
 SERVICE = "dynamodb"
+_OF_CREDENTIALS = ("sts", "sso", "sso-oidc", "signin")
 
 
 class _Models(Loader):
@@ -19,8 +20,8 @@ class _Models(Loader):
     """
 
     def list_available_services(self, type_name: str) -> list[str]:
-        """Return the one service that there is."""
-        return [SERVICE]
+        """Return the service that is used, and those that a shell's credentials may have to be asked of."""
+        return [SERVICE, *_OF_CREDENTIALS]
 
     def load_data_with_path(self, name: str) -> tuple[Any, str]:
         """Return a data file, and where it was found."""
@@ -31,15 +32,21 @@ class _Models(Loader):
 
 
 def _with_endpoints(partition: dict[str, Any]) -> dict[str, Any]:
+    plain, dual = partition["outputs"]["dnsSuffix"], partition["outputs"]["dualStackDnsSuffix"]
     return {
         "partition": partition["id"],
-        "dnsSuffix": partition["outputs"]["dnsSuffix"],
+        "dnsSuffix": plain,
         "regionRegex": partition["regionRegex"],
         "regions": partition["regions"],
         "defaults": {
             "hostname": "{service}.{region}.{dnsSuffix}",
             "protocols": ["https"],
             "signatureVersions": ["v4"],
+            "variants": [
+                {"tags": ["fips"], "hostname": "{service}-fips.{region}.{dnsSuffix}", "dnsSuffix": plain},
+                {"tags": ["dualstack"], "hostname": "{service}.{region}.{dnsSuffix}", "dnsSuffix": dual},
+                {"tags": ["dualstack", "fips"], "hostname": "{service}-fips.{region}.{dnsSuffix}", "dnsSuffix": dual},
+            ],
         },
         "services": {SERVICE: {"endpoints": {region: {} for region in partition["regions"]}}},
     }

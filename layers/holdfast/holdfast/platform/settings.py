@@ -30,15 +30,15 @@ class TableSettings(Settings):
 
 
 class FlashDealsSettings(TableSettings):
-    """The table, and how long holds last, in seconds."""
+    """The table, and how long a hold lasts, in seconds."""
 
     hold_seconds: int = Field(alias="HOLD_SECONDS", ge=1, le=86_400)
-    hold_seconds_max: int = Field(alias="HOLD_SECONDS_MAX", ge=1, le=86_400)
 
 
 class ReservationsSettings(FlashDealsSettings):
-    """The same, and by how many seconds a hold is extended."""
+    """The same, how long a hold lasts at most, and by how much it is extended, in seconds."""
 
+    hold_seconds_max: int = Field(alias="HOLD_SECONDS_MAX", ge=1, le=86_400)
     extend_seconds: int = Field(alias="EXTEND_SECONDS", ge=0, le=86_400)
 
 

@@ -23,6 +23,9 @@ from holdfast.reservations.holding import take
 from holdfast.reservations.idempotency import KeyedRequest
 from holdfast.reservations.states import OVER, State
 
+_WRITERS = 4
+"""Writers that a hold remembers: one that lost its answer finds its work again though others added to it since."""
+
 
 @dataclass(frozen=True)
 class DealRequest:
@@ -130,7 +133,7 @@ class _Writing:
 
     def _own_work(self) -> Any | None:
         """Return the answer of an earlier attempt that was made although its answer was lost (PROTOCOL.md 8)."""
-        if self._writer not in {known.written_by for known in self._known.values()}:
+        if not any(self._writer in (known.written_by or "").split() for known in self._known.values()):
             return None
         found = self._engine.store.batch_get(item.key for item in self._written)
         self._written = [read(ReservationItem, found[item.key]) for item in self._written]
@@ -145,7 +148,8 @@ class _Writing:
         demand.replaced = self._lapsed(demand, now)
         if known is None:
             over = ReservationItem.status.is_in(*(state.value for state in OVER)) & (ReservationItem.v < now)
-            return self._new(demand, now, now), ReservationItem.pk.does_not_exist() | over
+            others = ~ReservationItem.written_by.contains(self._writer)
+            return self._new(demand, now, now), ReservationItem.pk.does_not_exist() | (over & others)
         if known.status in OVER or demand.replaced is not None:
             return self._new(demand, now, max(now, known.v + 1)), unchanged(known)
         if known.status != State.HELD:
@@ -169,7 +173,8 @@ class _Writing:
                 allocation=self.basket.allocation(demand),
                 created_at=now,
             ),
-            now,
+            now + self._engine.lengths.standard * 1000,
+            "",
         )
 
     def _added(self, held: ReservationItem, demand: Demand, now: int) -> ReservationItem:
@@ -190,12 +195,13 @@ class _Writing:
         )
         if len({line.currency for line in added.lines}) > 1:
             raise MixedCurrencies
-        return self._timed(added, now)
+        renewed = now + self._engine.lengths.standard * 1000
+        return self._timed(added, max(held.expires_at, renewed), held.written_by or "")
 
-    def _timed(self, item: ReservationItem, now: int) -> ReservationItem:
-        item.expires_at = item.first_expires_at = item.due = now + self._engine.lengths.standard * 1000
+    def _timed(self, item: ReservationItem, expires_at: int, writers: str) -> ReservationItem:
+        item.expires_at = item.first_expires_at = item.due = expires_at
         item.due_bucket = due_bucket(item.key)
-        item.written_by = self._writer
+        item.written_by = " ".join([*writers.split(), self._writer][-_WRITERS:])
         return item
 
 

@@ -145,7 +145,8 @@ def _advance(engine: Engine, key: Key, step: Callable[[ReservationItem], Step | 
         except Cancelled as refusal:
             if refusal.contended:
                 engine.retries.wait(attempt)
-            elif refusal.reasons[0] is None and record.v == refused_at:
+                continue
+            if refusal.reasons[0] is None and record.v == refused_at:
                 raise InvariantBroken(str(refusal)) from refusal
             refused_at = record.v
         else:

@@ -6,7 +6,7 @@ sweeper finds, by the index of what is due, whatever slipped through. Any messag
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from aws_lambda_powertools import Logger
 
@@ -70,29 +70,49 @@ def sort(engine: Engine, messages: Sequence[ExpiryMessage]) -> Sorted:
 def handle(engine: Engine, queue: ExpiryQueue, messages: Sequence[ExpiryMessage]) -> set[Key]:
     """Expire the holds that the messages speak of, wait for those due within a second, send earlier ones round again.
 
-    Returns the keys for which that could not be done, to be delivered once more.
+    A hold that others were writing all the while goes round again at once, rather than to wait until its message shows
+    again. Returns the keys for which neither could be done: they are to be delivered once more, and to lie in the dead
+    letters in the end.
     """
     todo = sort(engine, messages)
-    failed = {message.key for message in queue.send(todo.early, engine.clock.now())} if todo.early else set()
+    left = Unexpired(set(), set())
     if todo.expiring:
         _wait_until(engine, max(record.expires_at for record in todo.expiring))
-        failed |= expire(engine, todo.expiring)
-    return failed
+        left = expire(engine, todo.expiring)
+    again = [*todo.early, *(message for message in dict.fromkeys(messages) if message.key in left.busy)]
+    unsent = queue.send(again, engine.clock.now()) if again else []
+    return left.broken | {message.key for message in unsent}
 
 
-def expire(engine: Engine, records: Sequence[ReservationItem]) -> set[Key]:
-    """Give back what lapsed holds hold, many in one transaction; return the keys of those that have to be tried again.
+class Unexpired(NamedTuple):
+    """Holds that are not expired: others were writing them, or a counter does not hold what they say."""
+
+    busy: set[Key]
+    broken: set[Key]
+
+
+def expire(engine: Engine, records: Sequence[ReservationItem]) -> Unexpired:
+    """Give back what lapsed holds hold, many in one transaction; return those that were not.
 
     The changes of shards that several holds drew from are netted. Where one hold of a batch was changed meanwhile, the
     batch is done one by one, each read anew.
     """
-    failed: set[Key] = set()
+    left = Unexpired(set(), set())
     for batch in _batches(records):
-        try:
-            engine.store.transact(_expiring(batch, engine.clock.now()))
-        except (Cancelled, Contended):
-            failed |= {record.key for record in batch if not _expire_alone(engine, record)}
-    return failed
+        for attempt in engine.retries:
+            try:
+                engine.store.transact(_expiring(batch, engine.clock.now()))
+                break
+            except Contended:
+                engine.retries.wait(attempt)
+            except Cancelled as refusal:
+                if not refusal.contended:
+                    _expire_each(engine, batch, left)
+                    break
+                engine.retries.wait(attempt)
+        else:
+            left.busy.update(record.key for record in batch)
+    return left
 
 
 def sweep(engine: Engine, keys: Iterable[Key]) -> int:
@@ -101,20 +121,24 @@ def sweep(engine: Engine, keys: Iterable[Key]) -> int:
     now = engine.clock.now()
     records = [read(ReservationItem, item) for item in found.values()]
     lapsed = [record for record in records if record.status == State.HELD and record.expires_at <= now]
-    return len(lapsed) - len(expire(engine, lapsed))
+    left = expire(engine, lapsed)
+    return len(lapsed) - len(left.busy) - len(left.broken)
 
 
-def _expire_alone(engine: Engine, record: ReservationItem) -> bool:
-    try:
-        left = lapse(engine, record.key, record.expires_at)
-    except ReservationNotFound:
-        return True
-    except Busy:
-        return False
-    except InvariantBroken:
-        _logger.exception("a hold cannot be given back", extra={"reservation": record.id})
-        return False
-    return left.status != State.HELD or left.expires_at != record.expires_at
+def _expire_each(engine: Engine, records: Sequence[ReservationItem], left: Unexpired) -> None:
+    """Expire holds one by one, each read anew; those that cannot be are added to `left`."""
+    for record in records:
+        try:
+            found = lapse(engine, record.key, record.expires_at)
+            if found.status == State.HELD and found.expires_at == record.expires_at:
+                left.busy.add(record.key)
+        except ReservationNotFound:
+            continue
+        except Busy:
+            left.busy.add(record.key)
+        except InvariantBroken:
+            _logger.exception("a hold cannot be given back", extra={"reservation": record.id})
+            left.broken.add(record.key)
 
 
 def _wait_until(engine: Engine, due: int) -> None:

@@ -27,7 +27,9 @@ def extend(engine: Engine, key: Key, life: int | None, request_id: str) -> Reser
         if record.extended_by is not None:
             raise AlreadyExtended
         longest = record.created_at + engine.lengths.longest * 1000
-        until = max(record.expires_at, min(record.expires_at + engine.lengths.extension * 1000, longest))
+        until = min(record.expires_at + engine.lengths.extension * 1000, longest)
+        if until <= record.expires_at:
+            raise AlreadyExtended("The reservation lasts as long as a hold may.")
         actions = [
             ReservationItem.expires_at.set(until),
             ReservationItem.due.set(until),

@@ -56,6 +56,7 @@ def splitting(parent: ReservationItem, part: ReservationItem, now: int) -> list[
         expires_at=parent.expires_at,
         first_expires_at=parent.first_expires_at,
         extended_by=parent.extended_by,
+        written_by=parent.written_by,
         due=parent.due,
         due_bucket=parent.due_bucket,
     )

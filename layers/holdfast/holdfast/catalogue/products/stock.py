@@ -10,7 +10,7 @@ from holdfast.platform.dynamodb import Cancelled, Contended, Put, Update, Write,
 from holdfast.platform.errors import Busy, ProductNotFound, StockBelowCommitted
 from holdfast.platform.items import CounterItem, PoolShardItem, ProductItem
 from holdfast.platform.tables import Key, Keys, product_of
-from holdfast.reservations.draws import Draw, Short, Unsettled, find
+from holdfast.reservations.draws import Short, Unsettled, find
 from holdfast.reservations.engine import Engine
 from holdfast.reservations.idempotency import KeyedRequest
 
@@ -170,11 +170,7 @@ def _surplus(engine: Engine, keys: Keys, pool: Pool, quantity: int) -> Mapping[i
         raise StockBelowCommitted
     if isinstance(found, Unsettled):
         return None
-    return _negative(found)
-
-
-def _negative(draw: Draw) -> dict[int, int]:
-    return {number: -units for number, units in draw.units.items()}
+    return {number: -units for number, units in found.units.items()}
 
 
 def _spread_new(pool: Pool, quantity: int) -> dict[int, int]:
