@@ -46,10 +46,6 @@ def _request_of() -> Callable[[Any], tuple[str, str, str]]:
     return look
 
 
-def _text(value: str | bytes) -> str:
-    return value.decode() if isinstance(value, bytes) else value
-
-
 @pytest.mark.parametrize(
     "region",
     [
@@ -70,6 +66,23 @@ def test_requests_go_where_the_sdks_own_would_go(
     theirs = boto3.client("dynamodb", region_name=region)
     assert request_of(ours)[:2] == request_of(theirs)[:2]
     assert ours.meta.partition == theirs.meta.partition
+
+
+@pytest.mark.parametrize("variant", ["AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT"])
+@pytest.mark.parametrize("region", ["us-east-1", "us-gov-west-1"])
+def test_other_kinds_of_endpoint_are_the_sdks_own(
+    region: str, variant: str, request_of: Callable[[Any], tuple[str, str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variant, "true")
+    ours = TableConnection(region=region).client
+    theirs = boto3.client("dynamodb", region_name=region)
+    assert request_of(ours)[:2] == request_of(theirs)[:2]
+
+
+@pytest.mark.parametrize("service", ["sts", "sso", "sso-oidc"])
+def test_a_shells_credentials_may_have_to_be_asked_for(service: str) -> None:
+    session = TableConnection(region="us-east-1").session
+    assert session.create_client(service, region_name="us-east-1").meta.service_model.service_name == service
 
 
 def test_an_address_of_our_own_is_kept(request_of: Callable[[Any], tuple[str, str, str]]) -> None:
