@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, StrictBool, StrictInt, StrictStr
 
 from holdfast.catalogue.products import stock, terms
 from holdfast.catalogue.products.stock import NewProduct
-from holdfast.claims.pool import Terms
+from holdfast.claims.pool import Terms, terms_of
 from holdfast.platform import http
 from holdfast.platform.clock import to_text
 from holdfast.platform.dynamodb import connect
@@ -191,7 +191,7 @@ def change(product_id: ProductInPath, body: ProductPatchBody) -> ProductAnswer:
     caller = http.caller_of(app)
     caller.needs("admin")
     rewritten = partial(_rewritten, body)
-    rewritten(terms.terms_of(stock.get(engine(), caller.tenant, product_id)))
+    rewritten(terms_of(stock.get(engine(), caller.tenant, product_id)))
     if body.total_stock is not None:
         stock.set_total(engine(), caller.tenant, product_id, body.total_stock)
     terms.change(engine(), caller.tenant, product_id, rewritten)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from holdfast.claims.changes import Change
-from holdfast.platform.items import PoolShardItem
+from holdfast.platform.items import ItemOnSale
 from holdfast.platform.tables import Key, Keys
 
 _COUNTERS = frozenset({"available", "held", "sold", "total"})
@@ -49,8 +49,8 @@ class Pool:
         return [keys.pool_shard(self.name, number) for number in range(self.shards)]
 
 
-def terms_of(item: PoolShardItem) -> Terms:
-    """Return the terms that a shard carries."""
+def terms_of(item: ItemOnSale) -> Terms:
+    """Return the terms that a shard, or its product, carries."""
     return Terms(item.revision, item.price_minor, item.currency, item.on_sale, item.max_per_user)
 
 

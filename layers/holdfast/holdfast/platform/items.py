@@ -47,7 +47,17 @@ class Item(Model):
         return Key(self.pk, self.sk)
 
 
-class PoolShardItem(Item):
+class ItemOnSale(Item):
+    """An item that carries the terms it is sold on; `revision` rises with every change of the others."""
+
+    revision = IntegerAttribute()
+    price_minor = IntegerAttribute()
+    currency = UnicodeAttribute()
+    on_sale = BooleanAttribute()
+    max_per_user = IntegerAttribute(null=True)
+
+
+class PoolShardItem(ItemOnSale):
     """One counter shard of a pool, and the terms it is sold on; `available + held + sold = total` at all times."""
 
     available = IntegerAttribute()
@@ -55,25 +65,15 @@ class PoolShardItem(Item):
     sold = IntegerAttribute()
     total = IntegerAttribute()
     released = IntegerAttribute()
-    revision = IntegerAttribute()
-    price_minor = IntegerAttribute()
-    currency = UnicodeAttribute()
-    on_sale = BooleanAttribute()
-    max_per_user = IntegerAttribute(null=True)
 
 
-class ProductItem(Item):
+class ProductItem(ItemOnSale):
     """A product as its tenant describes it; the stock itself is in its pool's shards."""
 
     name = UnicodeAttribute()
     description = UnicodeAttribute(null=True)
     total_stock = IntegerAttribute()
     shards = IntegerAttribute()
-    revision = IntegerAttribute()
-    price_minor = IntegerAttribute()
-    currency = UnicodeAttribute()
-    on_sale = BooleanAttribute()
-    max_per_user = IntegerAttribute(null=True)
     created_at = IntegerAttribute()
     updated_at = IntegerAttribute()
     due_bucket = IntegerAttribute(null=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from holdfast.claims.pool import Pool, Terms
+from holdfast.claims.pool import Pool, terms_of
 from holdfast.platform.clock import Clock
 from holdfast.platform.dynamodb import Store, read
 from holdfast.platform.items import ProductItem
@@ -21,8 +21,7 @@ def pool_name(product_id: str) -> str:
 
 def pool_of(product: ProductItem, product_id: str) -> Pool:
     """Return a product's pool and the terms it is sold on."""
-    terms = Terms(product.revision, product.price_minor, product.currency, product.on_sale, product.max_per_user)
-    return Pool(pool_name(product_id), product.shards, terms)
+    return Pool(pool_name(product_id), product.shards, terms_of(product))
 
 
 class ProductFacts:

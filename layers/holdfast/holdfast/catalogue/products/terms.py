@@ -11,11 +11,11 @@ from collections.abc import Callable
 from pynamodb.expressions.update import Action
 
 from holdfast.catalogue.products.facts import pool_of
-from holdfast.catalogue.products.stock import get, id_of
-from holdfast.claims.pool import Terms
+from holdfast.catalogue.products.stock import get
+from holdfast.claims.pool import Terms, terms_of
 from holdfast.platform.dynamodb import Cancelled, Contended, Update
 from holdfast.platform.errors import Busy
-from holdfast.platform.items import PoolShardItem, ProductItem
+from holdfast.platform.items import ItemOnSale, PoolShardItem, ProductItem
 from holdfast.platform.tables import Key, Keys, due_bucket, product_of
 from holdfast.reservations.engine import Engine
 
@@ -32,11 +32,6 @@ def describe(engine: Engine, tenant: str, product_id: str, text: str | None) -> 
     """Change a product's description, or take it away; raises ProductNotFound and Busy."""
     action = ProductItem.description.remove() if text is None else ProductItem.description.set(text)
     _describe(engine, tenant, product_id, action)
-
-
-def terms_of(product: ProductItem) -> Terms:
-    """Return the terms that a product is sold on."""
-    return pool_of(product, id_of(product)).terms
 
 
 def change(engine: Engine, tenant: str, product_id: str, rewritten: Callable[[Terms], Terms]) -> None:
@@ -92,11 +87,11 @@ def _describe(engine: Engine, tenant: str, product_id: str, action: Action) -> N
 def _setting(terms: Terms) -> list[Action]:
     most = terms.max_per_user
     return [
-        PoolShardItem.revision.set(terms.revision),
-        PoolShardItem.price_minor.set(terms.price_minor),
-        PoolShardItem.currency.set(terms.currency),
-        PoolShardItem.on_sale.set(terms.on_sale),
-        PoolShardItem.max_per_user.remove() if most is None else PoolShardItem.max_per_user.set(most),
+        ItemOnSale.revision.set(terms.revision),
+        ItemOnSale.price_minor.set(terms.price_minor),
+        ItemOnSale.currency.set(terms.currency),
+        ItemOnSale.on_sale.set(terms.on_sale),
+        ItemOnSale.max_per_user.remove() if most is None else ItemOnSale.max_per_user.set(most),
     ]
 
 
