@@ -105,10 +105,10 @@ class Basket:
         return {allocation_name(self._shard(demand, number)): units for number, units in demand.draws.items()}
 
     def learn(self, changes: Sequence[Change], reasons: Sequence[Reason | None], asked_at: int) -> bool:
-        """Take in why the changes of an attempt at `asked_at` (ms) were refused; return whether to wait before the
-        next.
+        """Take in why the changes of an attempt were refused; return whether to wait before the next.
 
-        Raises Refused, naming every line that stands in the way, once a shortage or a limit is proved; MixedCurrencies.
+        The attempt was made at `asked_at` (ms); what its conditions saw is no older. Raises Refused, naming every line
+        that stands in the way, once a shortage or a limit is proved; MixedCurrencies.
         """
         seen = {
             change.key: reason.item or {}

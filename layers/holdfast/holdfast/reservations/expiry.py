@@ -75,12 +75,13 @@ def handle(engine: Engine, queue: ExpiryQueue, messages: Sequence[ExpiryMessage]
     letters in the end.
     """
     todo = sort(engine, messages)
-    left = Unexpired(set(), set())
-    if todo.expiring:
-        _wait_until(engine, max(record.expires_at for record in todo.expiring))
-        left = expire(engine, todo.expiring)
-    again = [*todo.early, *(message for message in dict.fromkeys(messages) if message.key in left.busy)]
-    unsent = queue.send(again, engine.clock.now()) if again else []
+    unsent = queue.send(todo.early, engine.clock.now()) if todo.early else []
+    if not todo.expiring:
+        return {message.key for message in unsent}
+    _wait_until(engine, max(record.expires_at for record in todo.expiring))
+    left = expire(engine, todo.expiring)
+    busy = [message for message in dict.fromkeys(messages) if message.key in left.busy]
+    unsent += queue.send(busy, engine.clock.now()) if busy else []
     return left.broken | {message.key for message in unsent}
 
 
