@@ -71,7 +71,20 @@ class Update:
     condition: Condition | None = None
 
 
-Write = Put | Update
+@dataclass(frozen=True)
+class Delete:
+    """Remove the item at `key`, if `condition` holds of it."""
+
+    key: Key
+    condition: Condition | None = None
+
+
+Write = Put | Update | Delete
+
+
+def key_written(write: Write) -> Key:
+    """Return the key of the item that a write is of."""
+    return write.item.key if isinstance(write, Put) else write.key
 
 
 @dataclass(frozen=True)
@@ -149,12 +162,36 @@ class Store:
             waiting += unread
         return found
 
-    def query(self, pk: str, prefix: str = "", limit: int = 100, after: Key | None = None) -> Page:
-        """Return up to `limit` items of a partition whose sort key starts with `prefix`, after key `after`."""
+    def query(
+        self, pk: str, prefix: str = "", limit: int = 100, after: Key | None = None, newest_first: bool = False
+    ) -> Page:
+        """Return up to `limit` items of a partition whose sort key starts with `prefix`, after key `after`.
+
+        They stand in the order of their sort keys, or with `newest_first` against it.
+        """
         condition = Path("pk") == pk
         if prefix:
             condition = condition & Path("sk").startswith(prefix)
-        arguments = _query_arguments(self._table, condition) | {"Limit": limit, "ConsistentRead": True}
+        return self._page(condition, limit, after, ScanIndexForward=not newest_first)
+
+    def query_between(self, pk: str, first: str, last: str, limit: int = 100, after: Key | None = None) -> Page:
+        """Return up to `limit` items of a partition with sort keys from `first` to `last`, both included."""
+        return self._page((Path("pk") == pk) & Path("sk").between(first, last), limit, after)
+
+    def count_where(self, pk: str, condition: Condition) -> int:
+        """Return how many items of a partition a condition holds of; all are read, none is sent."""
+        arguments = _query_arguments(self._table, Path("pk") == pk, condition)
+        counted, after = 0, None
+        while True:
+            start = {"ExclusiveStartKey": after} if after else {}
+            answer = self._call("Query", {**arguments, **start, "Select": "COUNT", "ConsistentRead": True})
+            counted += answer["Count"]
+            after = answer.get("LastEvaluatedKey")
+            if after is None:
+                return counted
+
+    def _page(self, condition: Condition, limit: int, after: Key | None, **more: Any) -> Page:
+        arguments = _query_arguments(self._table, condition) | {"Limit": limit, "ConsistentRead": True, **more}
         if after is not None:
             arguments["ExclusiveStartKey"] = _raw_key(after)
         answer = self._call("Query", arguments)
@@ -191,8 +228,8 @@ class Store:
         (PROTOCOL.md 8).
         """
         arguments = self._arguments(write)
-        if isinstance(write, Put):
-            self._call("PutItem", arguments)
+        if not isinstance(write, Update):
+            self._call("PutItem" if isinstance(write, Put) else "DeleteItem", arguments)
             return {}
         answer = self._call("UpdateItem", arguments | {"ReturnValues": "ALL_NEW"})
         attributes: RawItem = answer["Attributes"]
@@ -218,7 +255,7 @@ class Store:
                 self._table,
                 write.key.pk,
                 write.key.sk,
-                actions=write.actions,
+                actions=write.actions if isinstance(write, Update) else None,
                 condition=write.condition,
                 return_values_on_condition_failure=_ALL_OLD if write.condition is not None else None,
             )
@@ -258,11 +295,13 @@ def _raw_key(key: Key) -> dict[str, dict[str, str]]:
     return {"pk": {"S": key.pk}, "sk": {"S": key.sk}}
 
 
-def _query_arguments(table: str, condition: Condition) -> dict[str, Any]:
+def _query_arguments(table: str, condition: Condition, where: Condition | None = None) -> dict[str, Any]:
     names: dict[str, str] = {}
     values: dict[str, Any] = {}
     expression = condition.serialize(names, values)
+    filtered = {} if where is None else {"FilterExpression": where.serialize(names, values)}
     return {
+        **filtered,
         "TableName": table,
         "KeyConditionExpression": expression,
         "ExpressionAttributeNames": {placeholder: name for name, placeholder in names.items()},

@@ -111,6 +111,69 @@ class ReservationNotFound(NotFound):
     sentence = "There is no such reservation."
 
 
+class EventNotFound(NotFound):
+    """No event of the caller's tenant has this id."""
+
+    code = "event_not_found"
+    sentence = "There is no such event."
+
+
+class TicketTypeNotFound(NotFound):
+    """The event has no ticket type of this id."""
+
+    code = "ticket_type_not_found"
+    sentence = "The event has no such ticket type."
+
+
+class PurchaseNotFound(NotFound):
+    """No purchase that the caller may see has this id."""
+
+    code = "purchase_not_found"
+    sentence = "There is no such purchase."
+
+
+class TicketNotFound(NotFound):
+    """No listing of the caller's tenant has this id."""
+
+    code = "ticket_not_found"
+    sentence = "There is no such ticket."
+
+
+class OrderNotFound(NotFound):
+    """No order of the caller's tenant has this id."""
+
+    code = "order_not_found"
+    sentence = "There is no such order."
+
+
+class VenueNotFound(NotFound):
+    """No venue of the tenant has this id."""
+
+    code = "venue_not_found"
+    sentence = "There is no such venue."
+
+
+class BlackoutNotFound(NotFound):
+    """The venue has no blackout of this id."""
+
+    code = "blackout_not_found"
+    sentence = "The venue has no such blackout."
+
+
+class BookingNotFound(NotFound):
+    """No booking that the caller may see has this id."""
+
+    code = "booking_not_found"
+    sentence = "There is no such booking."
+
+
+class UserNotFound(NotFound):
+    """The tenant knows no such user."""
+
+    code = "user_not_found"
+    sentence = "There is no such user."
+
+
 class Conflict(HoldfastError):
     """The request is well formed, but the present state does not allow it."""
 
@@ -168,6 +231,69 @@ class AlreadyExtended(Conflict):
 
     code = "already_extended"
     sentence = "The reservation was extended before; it is extended once."
+
+
+class HoldTaken(Conflict):
+    """The hold ran out, and another took some of it since; `faults` names what."""
+
+    code = "hold_lapsed"
+    sentence = "The hold ran out, and another has taken some of it since."
+
+
+class SeatsNotHeld(Conflict):
+    """Not all of the seats or tickets are held by this user."""
+
+    code = "not_held"
+    sentence = "Not all of this is held by this user, or its time is over."
+
+
+class TicketLocked(Conflict):
+    """A listing is locked by an order, or sold."""
+
+    code = "ticket_locked"
+    sentence = "The ticket is locked by an order or sold, and cannot be changed."
+
+
+class TicketReserved(Conflict):
+    """A listing is held by another's order, or sold."""
+
+    code = "already_reserved"
+    sentence = "The ticket is reserved already."
+
+
+class OrderOver(Conflict):
+    """The order's state allows no such step any more."""
+
+    code = "order_over"
+    sentence = "The order cannot be cancelled any more."
+
+
+class TimeConflict(Conflict):
+    """The time is taken, or blacked out; `extra` suggests others."""
+
+    code = "booking_time_conflict"
+    sentence = "The venue is not free at that time."
+
+
+class BookingOver(Conflict):
+    """The booking's state allows no such step."""
+
+    code = "booking_state"
+    sentence = "The booking's state does not allow this."
+
+
+class PhoneInUse(Conflict):
+    """Another user has this phone."""
+
+    code = "phone_in_use"
+    sentence = "Another user has this phone number."
+
+
+class SeatMapFull(Conflict):
+    """An event has at most 50 000 seats."""
+
+    code = "seat_map_full"
+    sentence = "An event has at most 50 000 seats."
 
 
 class Busy(HoldfastError):

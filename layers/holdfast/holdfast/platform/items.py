@@ -13,7 +13,7 @@ from pynamodb.attributes import (
 from pynamodb.constants import NUMBER
 from pynamodb.models import Model
 
-from holdfast.platform.tables import Key, public_id
+from holdfast.platform.tables import Key, public_id, ticket_pool
 
 
 class IntegerAttribute(Attribute[int]):
@@ -80,11 +80,164 @@ class ProductItem(ItemOnSale):
     due = IntegerAttribute(null=True)
 
 
+class UnitItem(ItemOnSale):
+    """A thing that exists once: free without a `holder`, held while it has a `held_until` too, else sold.
+
+    `version` rises with every write.
+    """
+
+    holder = UnicodeAttribute(null=True)
+    held_until = IntegerAttribute(null=True)
+    version = IntegerAttribute()
+
+
+class EventItem(Item):
+    """An event as its organiser describes it; `ticket_types` counts those that it ever had."""
+
+    name = UnicodeAttribute()
+    date = UnicodeAttribute()
+    venue = UnicodeAttribute()
+    description = UnicodeAttribute(null=True)
+    created_at = IntegerAttribute()
+
+
+class TicketTypeItem(ItemOnSale):
+    """A kind of ticket to an event: counted in a pool of `shards`, or numbered seats in rows.
+
+    `rows` says which block each row's seats are in, and `blocks` how many seats each block was given.
+    """
+
+    name = UnicodeAttribute()
+    numbered = BooleanAttribute()
+    quantity = IntegerAttribute()
+    shards = IntegerAttribute(default=1)
+    rows: MapAttribute[str, int] = MapAttribute(null=True)  # type: ignore[no-untyped-call]
+    blocks: ListAttribute[int] = ListAttribute(of=IntegerAttribute, null=True)  # type: ignore[type-var]
+    version = IntegerAttribute()
+    created_at = IntegerAttribute()
+
+
+class ListingItem(UnitItem):
+    """A ticket that somebody resells."""
+
+    title = UnicodeAttribute()
+    seller_id = UnicodeAttribute()
+    created_at = IntegerAttribute()
+    updated_at = IntegerAttribute()
+    written_by = UnicodeAttribute(null=True)
+
+
+class ListedItem(Item):
+    """The place of a listing in a list; the listing itself says everything else."""
+
+    ticket_id = UnicodeAttribute()
+
+
+class VenueItem(Item):
+    """A hall. `settings` is the JSON text of everything that its owner may set, as the halls room validates it."""
+
+    name = UnicodeAttribute()
+    address = UnicodeAttribute()
+    capacity = IntegerAttribute()
+    base_price_minor = IntegerAttribute()
+    currency = UnicodeAttribute()
+    time_zone = UnicodeAttribute()
+    prefix = UnicodeAttribute()
+    settings = UnicodeAttribute()
+    active = BooleanAttribute()
+    revision = IntegerAttribute()
+    created_at = IntegerAttribute()
+    updated_at = IntegerAttribute()
+
+
+class DayItem(Item):
+    """One UTC day of a calendar. `entries` by their ids are maps of `s` and `e`, the span, and `u`, held until (ms)."""
+
+    version = IntegerAttribute()
+    entries: MapAttribute[str, Any] = MapAttribute()  # type: ignore[no-untyped-call]
+    ttl = IntegerAttribute()
+
+
+class BlackoutItem(Item):
+    """A stretch of time in which a venue cannot be booked; `status` is writing, standing or lifting.
+
+    `written_until` is the day (YYYY-MM-DD) up to which the calendar has it, exclusive.
+    """
+
+    start = IntegerAttribute()
+    end = IntegerAttribute()
+    reason = UnicodeAttribute()
+    is_maintenance = BooleanAttribute()
+    status = UnicodeAttribute()
+    written_until = UnicodeAttribute()
+    created_at = IntegerAttribute()
+    due_bucket = IntegerAttribute(null=True)
+    due = IntegerAttribute(null=True)
+
+
+class BookingItem(Item):
+    """What a hall's booking says beyond its reservation, whose state and time are not repeated here."""
+
+    reservation_pk = UnicodeAttribute()
+    reservation_sk = UnicodeAttribute()
+    number = UnicodeAttribute()
+    venue_id = UnicodeAttribute()
+    venue_name = UnicodeAttribute()
+    user_id = UnicodeAttribute()
+    customer_name = UnicodeAttribute(null=True)
+    customer_phone = UnicodeAttribute(null=True)
+    customer_email = UnicodeAttribute(null=True)
+    is_new_customer = BooleanAttribute()
+    start = IntegerAttribute()
+    end = IntegerAttribute()
+    event_type = UnicodeAttribute(null=True)
+    guest_count = IntegerAttribute(null=True)
+    special_requests = UnicodeAttribute(null=True)
+    meta = UnicodeAttribute(null=True)
+    total_minor = IntegerAttribute()
+    currency = UnicodeAttribute()
+    payment_status = UnicodeAttribute()
+    cancelled_at = IntegerAttribute(null=True)
+    refund_percent = IntegerAttribute(null=True)
+    created_at = IntegerAttribute()
+    updated_at = IntegerAttribute()
+
+
+class PersonItem(Item):
+    """Somebody the tenant knows by phone."""
+
+    user_id = UnicodeAttribute()
+    name = UnicodeAttribute()
+    phone = UnicodeAttribute()
+    email = UnicodeAttribute(null=True)
+    role = UnicodeAttribute()
+    version = IntegerAttribute()
+    created_at = IntegerAttribute()
+    updated_at = IntegerAttribute()
+
+
+class PhoneItem(Item):
+    """Whose phone a number is."""
+
+    user_id = UnicodeAttribute()
+
+
 class LineMap(MapAttribute[str, Any]):
-    """One line of a reservation: what, how many, at which price; `counted` where a limit per user counts it."""
+    """One line of a reservation: what, how many, at which price; `counted` where a limit per user counts it.
+
+    Which of the attributes that name a thing are there depends on the `kind`; `start` and `end` are ms.
+    """
 
     kind = UnicodeAttribute()
-    product_id = UnicodeAttribute()
+    product_id = UnicodeAttribute(null=True)
+    event_id = UnicodeAttribute(null=True)
+    ticket_type_id = UnicodeAttribute(null=True)
+    row = UnicodeAttribute(null=True)
+    seat = UnicodeAttribute(null=True)
+    ticket_id = UnicodeAttribute(null=True)
+    venue_id = UnicodeAttribute(null=True)
+    start = IntegerAttribute(null=True)
+    end = IntegerAttribute(null=True)
     quantity = IntegerAttribute()
     unit_price_minor = IntegerAttribute()
     currency = UnicodeAttribute()
@@ -96,29 +249,54 @@ class LineMap(MapAttribute[str, Any]):
             self,
             *,
             kind: str,
-            product_id: str,
             quantity: int,
             unit_price_minor: int,
             currency: str,
             counted: bool,
+            product_id: str | None = None,
+            event_id: str | None = None,
+            ticket_type_id: str | None = None,
+            row: str | None = None,
+            seat: str | None = None,
+            ticket_id: str | None = None,
+            venue_id: str | None = None,
+            start: int | None = None,
+            end: int | None = None,
         ) -> None:
             """Take every attribute; PynamoDB's own initialiser is untyped."""
 
+    @property
+    def limited_as(self) -> str:
+        """Return the name by which a limit per user counts the line."""
+        return limited_as(self.product_id, self.event_id, self.ticket_type_id)
+
     def of(self, quantity: int) -> "LineMap":
         """Return the same line with another quantity; this one stays as it is."""
-        return LineMap(
-            kind=self.kind,
-            product_id=self.product_id,
-            quantity=quantity,
-            unit_price_minor=self.unit_price_minor,
-            currency=self.currency,
-            counted=self.counted,
-        )
+        return LineMap(**{**self.attribute_values, "quantity": quantity})
+
+
+def limited_as(product_id: str | None, event_id: str | None, ticket_type_id: str | None) -> str:
+    """Return the name by which a limit per user counts a thing: a product, or a ticket type of an event."""
+    return product_id if product_id is not None else ticket_pool(event_id or "", ticket_type_id or "")
+
+
+class SpanMap(MapAttribute[str, Any]):
+    """A span of a calendar that a reservation holds, its turnaround times included, in ms."""
+
+    calendar = UnicodeAttribute()
+    start = IntegerAttribute()
+    end = IntegerAttribute()
+
+    if TYPE_CHECKING:
+
+        def __init__(self, *, calendar: str, start: int, end: int) -> None:
+            """Take every attribute; PynamoDB's own initialiser is untyped."""
 
 
 class ReservationItem(Item):
     """A reservation, or a deal hold (which has a `life`); `v` grows with every write.
 
+    What it claims is in `allocation` (units by shard), `units` (by name) and `spans`; `source` is the route it came by.
     `written_by` tells a deal hold's last writers their own work from another's (PROTOCOL.md 8).
     """
 
@@ -127,6 +305,9 @@ class ReservationItem(Item):
     v = IntegerAttribute()
     lines: ListAttribute[LineMap] = ListAttribute(of=LineMap)
     allocation: MapAttribute[str, int] = MapAttribute()  # type: ignore[no-untyped-call]
+    units: ListAttribute[str] = ListAttribute(of=UnicodeAttribute, null=True)  # type: ignore[type-var]
+    spans: ListAttribute[SpanMap] = ListAttribute(of=SpanMap, null=True)
+    source = UnicodeAttribute(null=True)
     created_at = IntegerAttribute()
     expires_at = IntegerAttribute()
     first_expires_at = IntegerAttribute()

@@ -53,6 +53,7 @@ IDENTITY_SCHEMA: dict[str, Any] = {
 _TENANT = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _USER_HASH = re.compile(r"[a-z2-7]{16}")
 _RESERVATION_ID = re.compile(r"r-([a-z2-7]{16})-([0-9a-f]{32})")
+_VIEW_ID = re.compile(r"([ob])-([a-z2-7]{16})-([0-9a-f]{32})")
 _DEAL_HOLD_ID = re.compile(r"h-([a-z2-7]{16})-([0-9a-f]{1,12})-([A-Za-z0-9_]{1,40})")
 _BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
 
@@ -120,6 +121,95 @@ class Keys:
         """Return the key of the counter that numbers things called `name`."""
         return Key(f"{self.tenant}#COUNTERS", name)
 
+    def ticket_shard(self, event_id: str, ticket_type_id: str, shard: int) -> Key:
+        """Return the key of counter shard number `shard` of a counted ticket type's pool."""
+        return self.pool_shard(ticket_pool(event_id, ticket_type_id), shard)
+
+    def events(self) -> str:
+        """Return the partition of all events."""
+        return f"{self.tenant}#EVENTS"
+
+    def event(self, event_id: str) -> Key:
+        """Return the key of one event; numbers stand in their own order, since shorter ids come first."""
+        return Key(self.events(), f"{len(event_id):02d}.{event_id}")
+
+    def ticket_types(self, event_id: str) -> str:
+        """Return the partition of an event's ticket types."""
+        return f"{self.tenant}#TYPES#{event_id}"
+
+    def ticket_type(self, event_id: str, ticket_type_id: str) -> Key:
+        """Return the key of one ticket type of an event."""
+        return Key(self.ticket_types(event_id), f"{len(ticket_type_id):02d}.{ticket_type_id}")
+
+    def seats(self, event_id: str, ticket_type_id: str, block: int) -> str:
+        """Return the partition of one block of a ticket type's seats, at most 2 000 of them."""
+        return f"{self.tenant}#SEATS#{event_id}#{ticket_type_id}#{block:02d}"
+
+    def seat(self, event_id: str, ticket_type_id: str, block: int, row: str, seat: str) -> Key:
+        """Return the key of one seat in the block that its row is in."""
+        return Key(self.seats(event_id, ticket_type_id, block), f"{row}#{seat}")
+
+    def listing(self, ticket_id: str) -> Key:
+        """Return the key of one resale listing, in a partition of its own."""
+        return Key(f"{self.tenant}#LISTING#{ticket_id}", "-")
+
+    def listings(self) -> str:
+        """Return the partition in which the tenant's listings stand in the order they were made, by id."""
+        return f"{self.tenant}#LISTINGS"
+
+    def listed(self, ticket_id: str) -> Key:
+        """Return the key of a listing's place among the tenant's listings."""
+        return Key(self.listings(), ticket_id)
+
+    def listed_by(self, user: str, ticket_id: str) -> Key:
+        """Return the key of a listing's place among its seller's own."""
+        return Key(self.user(user), f"L#{ticket_id}")
+
+    def venues(self) -> str:
+        """Return the partition of all venues."""
+        return f"{self.tenant}#VENUES"
+
+    def venue(self, venue_id: str) -> Key:
+        """Return the key of one venue; numbers stand in their own order, since shorter ids come first."""
+        return Key(self.venues(), f"{len(venue_id):02d}.{venue_id}")
+
+    def blackouts(self, venue_id: str) -> str:
+        """Return the partition of a venue's blackouts."""
+        return f"{self.tenant}#BLACKOUTS#{venue_id}"
+
+    def blackout(self, venue_id: str, blackout_id: str) -> Key:
+        """Return the key of one blackout of a venue."""
+        return Key(self.blackouts(venue_id), blackout_id)
+
+    def days(self, venue_id: str) -> str:
+        """Return the partition of a venue's calendar, one item a UTC day."""
+        return f"{self.tenant}#DAY#{venue_id}"
+
+    def day(self, venue_id: str, date: str) -> Key:
+        """Return the key of one day, `date` as YYYY-MM-DD, of a venue's calendar."""
+        return Key(self.days(venue_id), date)
+
+    def bookings(self) -> str:
+        """Return the partition of all bookings of halls, in the order in which they start."""
+        return f"{self.tenant}#BOOKINGS"
+
+    def booking(self, start: int, reservation: Key) -> Key:
+        """Return the key of the booking that starts at `start` (ms) and that the reservation at that key holds."""
+        owner = reservation.pk.rpartition("#")[2]
+        return Key(self.bookings(), f"{start:015d}#{owner}#{reservation.sk.removeprefix('R#')}")
+
+    def people(self) -> str:
+        """Return the partition of everybody the tenant knows by phone (the users API)."""
+        return f"{self.tenant}#PEOPLE"
+
+    def person(self, user_id: str) -> Key:
+        """Return the key of one of them."""
+        return Key(self.people(), user_id)
+
+    def phone(self, number: str) -> Key:
+        """Return the key that says whose phone `number` (E.164) is."""
+        return Key(f"{self.tenant}#PHONES", number)
+
     def service_key(self, digest: str) -> Key:
         """Return the key of the service key whose secret hashes to `digest`."""
         return Key(f"{self.tenant}#KEYS", digest)
@@ -148,6 +238,21 @@ class Keys:
         """Return the key of one order; `order` is 32 hexadecimal digits."""
         return Key(self.user(user), f"O#{order}")
 
+    def by_view_id(self, kind: str, view_id: str) -> Key | None:
+        """Return the key of the reservation that an order's ("o") or a booking's ("b") id names; None where malformed."""
+        match = _VIEW_ID.fullmatch(view_id)
+        return Key(f"{self.tenant}#U#{match[2]}", f"R#{match[3]}") if match and match[1] == kind else None
+
+    def by_order_id(self, order_id: str) -> Key | None:
+        """Return the key of the order item that an order's public id names; None where malformed."""
+        found = self.by_view_id("o", order_id)
+        return Key(found.pk, f"O#{found.sk[2:]}") if found else None
+
+    def claimed(self, name: str) -> Key:
+        """Return the key of the unit that a reservation names (see `claim_name`)."""
+        pk, _, sk = name.partition("/")
+        return Key(f"{self.tenant}#{pk}", sk)
+
     def by_public_id(self, public_id: str) -> tuple[Key, int | None] | None:
         """Return the key that a reservation's public id names, and a deal hold's life; None where malformed."""
         if match := _RESERVATION_ID.fullmatch(public_id):
@@ -164,6 +269,22 @@ def public_id(key: Key, life: int | None) -> str:
     if kind == "H":
         return f"h-{owner}-{life or 0:x}-{rest}"
     return f"{kind.lower()}-{owner}-{rest}"
+
+
+def view_id(kind: str, reservation: Key) -> str:
+    """Return the id under which older clients know a reservation: as an order ("o") or a booking ("b")."""
+    owner = reservation.pk.rpartition("#")[2]
+    return f"{kind}-{owner}-{reservation.sk.removeprefix('R#')}"
+
+
+def ticket_pool(event_id: str, ticket_type_id: str) -> str:
+    """Return the name of the pool of a counted ticket type."""
+    return f"ticket.{event_id}.{ticket_type_id}"
+
+
+def claim_name(unit: Key) -> str:
+    """Return the name under which a reservation keeps a unit that it claims: its key without the tenant."""
+    return f"{unit.pk.partition('#')[2]}/{unit.sk}"
 
 
 def limits_beside(key: Key) -> Key:
