@@ -18,6 +18,8 @@ GOOD = {
     "DEAD_LETTER_QUEUE_URL": "https://sqs.example/dead",
     "HOLD_SECONDS": "600",
     "HOLD_SECONDS_MAX": "3600",
+    "LISTING_HOLD_SECONDS": "900",
+    "VENUE_HOLD_SECONDS": "900",
     "EXTEND_SECONDS": "300",
     "DEFAULT_CURRENCY": "USD",
 }
@@ -45,7 +47,7 @@ def test_a_missing_setting_is_refused_by_its_name(model: type[Settings], monkeyp
 
 
 @pytest.mark.parametrize("value", ["", "0", "-1", "86401", "ten", "1.5"])
-@pytest.mark.parametrize("name", ["HOLD_SECONDS", "HOLD_SECONDS_MAX"])
+@pytest.mark.parametrize("name", ["HOLD_SECONDS", "LISTING_HOLD_SECONDS", "VENUE_HOLD_SECONDS", "HOLD_SECONDS_MAX"])
 def test_a_hold_length_is_a_number_of_seconds_up_to_a_day(
     name: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -35,17 +35,45 @@ class FlashDealsSettings(TableSettings):
     hold_seconds: int = Field(alias="HOLD_SECONDS", ge=1, le=86_400)
 
 
-class ReservationsSettings(FlashDealsSettings):
-    """The same, how long a hold lasts at most, and by how much it is extended, in seconds."""
+class ReserveAndCheckoutSettings(FlashDealsSettings):
+    """The table, and how long a hold lasts, in seconds."""
+
+
+class ListingHoldSettings(TableSettings):
+    """The table, and how long a resale ticket is held, in seconds."""
+
+    listing_hold_seconds: int = Field(alias="LISTING_HOLD_SECONDS", ge=1, le=86_400)
+
+
+class BookingsSettings(TableSettings):
+    """The table, and how long a hall is held, in seconds."""
+
+    venue_hold_seconds: int = Field(alias="VENUE_HOLD_SECONDS", ge=1, le=86_400)
+
+
+class ReservationsSettings(FlashDealsSettings, ListingHoldSettings, BookingsSettings):
+    """All of these, how long any hold lasts at most, and by how much it is extended, in seconds."""
 
     hold_seconds_max: int = Field(alias="HOLD_SECONDS_MAX", ge=1, le=86_400)
     extend_seconds: int = Field(alias="EXTEND_SECONDS", ge=0, le=86_400)
 
 
-class ProductsSettings(TableSettings):
-    """The table, and the currency of a product that names none."""
+class CurrencySettings(TableSettings):
+    """The table, and the currency of what names none."""
 
     default_currency: str = Field(alias="DEFAULT_CURRENCY", pattern="^[A-Z]{3}$")
+
+
+class ProductsSettings(CurrencySettings):
+    """The table, and the currency of a product that names none."""
+
+
+class EventsSettings(CurrencySettings):
+    """The table, and the currency of a ticket type that names none."""
+
+
+class MarketplaceSettings(ListingHoldSettings, CurrencySettings):
+    """The table, how long an order locks a ticket, in seconds, and the currency that tickets are priced in."""
 
 
 class ExpirySettings(TableSettings):
@@ -67,13 +95,19 @@ class HealthSettings(AuthorizerSettings, ExpirySettings):
 
 SETTINGS_BY_FUNCTION: dict[str, type[Settings]] = {
     "authorizer": AuthorizerSettings,
+    "bookings": BookingsSettings,
+    "events": EventsSettings,
     "expiry": ExpirySettings,
     "expiry_scheduler": ExpirySchedulerSettings,
     "flash_deals": FlashDealsSettings,
     "health": HealthSettings,
+    "marketplace": MarketplaceSettings,
     "products": ProductsSettings,
     "reservations": ReservationsSettings,
+    "reserve_and_checkout": ReserveAndCheckoutSettings,
     "sweeper": TableSettings,
+    "users": TableSettings,
+    "venues": TableSettings,
 }
 """Which settings each function reads; functions not named here read none."""
 
