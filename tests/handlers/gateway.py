@@ -17,7 +17,14 @@ FUNCTIONS = Path(__file__).resolve().parents[2] / "functions"
 _PATHS = (
     (re.compile(r"/api/products(/[^/]+(/status)?)?"), "products"),
     (re.compile(r"/api/(reserve(/bulk|/[^/]+/[^/]+)?|checkout|users/[^/]+/reservations)"), "flash_deals"),
+    (re.compile(r"/api/purchases/[^/]+"), "reserve_and_checkout"),
+    (re.compile(r"/api/(events(/[^/]+(/(ticket-types|seats))?)?|initial-call/[^/]+|v1/events/[^/]+/seats)"), "events"),
+    (re.compile(r"/api/(tickets|orders)(/[^/]+)?"), "marketplace"),
     (re.compile(r"/api/v1/reservations(/[^/]+(/extend)?)?"), "reservations"),
+    (re.compile(r"/api/v1/venues(/[^/]+(/blackouts(/[^/]+)?|/availability)?)?"), "venues"),
+    (re.compile(r"/api/v1/bookings/(check-availability|venue/[^/]+/availability)"), "venues"),
+    (re.compile(r"/api/v1/(bookings(/[^/]+(/(confirm|cancel))?)?|venues/[^/]+/bookings)"), "bookings"),
+    (re.compile(r"/api/v1/users(/[^/]+|/phone/[^/]+)?"), "users"),
     (re.compile(r"/api/v1/health"), "health"),
 )
 _ERROR_KEYS = {"success", "error", "code", "request_id"}
@@ -147,6 +154,10 @@ class Api:
     def post(self, target: str, body: Any = None, **options: Any) -> Answer:
         """Send a JSON body."""
         return self.request("POST", target, body, **options)
+
+    def put(self, target: str, body: Any = None, **options: Any) -> Answer:
+        """Send a JSON body in place of what is there."""
+        return self.request("PUT", target, body, **options)
 
     def patch(self, target: str, body: Any = None, **options: Any) -> Answer:
         """Send a JSON body that changes something."""
