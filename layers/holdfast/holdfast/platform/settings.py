@@ -76,6 +76,10 @@ class MarketplaceSettings(ListingHoldSettings, CurrencySettings):
     """The table, how long an order locks a ticket, in seconds, and the currency that tickets are priced in."""
 
 
+class UsersSettings(AuthorizerSettings):
+    """Where everybody is kept whom a tenant knows by phone."""
+
+
 class ExpirySettings(TableSettings):
     """The table, and the queue that messages go round in."""
 
@@ -106,7 +110,7 @@ SETTINGS_BY_FUNCTION: dict[str, type[Settings]] = {
     "reservations": ReservationsSettings,
     "reserve_and_checkout": ReserveAndCheckoutSettings,
     "sweeper": TableSettings,
-    "users": TableSettings,
+    "users": UsersSettings,
     "venues": TableSettings,
 }
 """Which settings each function reads; functions not named here read none."""
