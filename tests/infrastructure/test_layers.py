@@ -1,11 +1,13 @@
 """Layers: the emulator's own packages hide what is missing from one, so their contents are looked at here."""
 
 import importlib.metadata
+import subprocess
 import sys
 
 import pytest
 
 from local import build, lock
+from local.lambda_runtime import PYTHON
 
 VENDOR = build.BUILD / "VendorLayer" / "python"
 HOLDFAST = build.BUILD / "HoldfastLayer" / "python"
@@ -19,7 +21,10 @@ def _built() -> None:
     build.build()
 
 
-@pytest.mark.parametrize("package", ["pydantic", "pydantic_core", "pynamodb", "aws_lambda_powertools", "jmespath"])
+@pytest.mark.parametrize(
+    "package",
+    ["pydantic", "pydantic_core", "pynamodb", "aws_lambda_powertools", "jmespath", "phonenumbers", "tzdata"],
+)
 def test_the_vendor_layer_brings_every_package_that_functions_import(package: str) -> None:
     assert (VENDOR / package / "__init__.py").is_file()
 
@@ -34,6 +39,13 @@ def test_the_vendor_layer_holds_exactly_what_is_locked() -> None:
 
 def test_functions_and_tests_run_on_the_same_versions() -> None:
     assert {name: importlib.metadata.version(name) for name in PINNED} == PINNED
+
+
+def test_the_vendor_layer_brings_the_time_zones_that_lambda_has_none_of() -> None:
+    code = "from zoneinfo import ZoneInfo, available_timezones; ZoneInfo('Asia/Kolkata'); print(len(available_timezones()))"
+    environment = {"PYTHONPATH": str(VENDOR), "PYTHONTZPATH": ""}
+    done = subprocess.run([*PYTHON, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert int(done.stdout) > 400
 
 
 @pytest.mark.parametrize("package", ["boto3", "botocore", "urllib3", "dateutil"])
