@@ -23,7 +23,17 @@ from local.terminal import Failure, fail
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENT = ROOT / "openapi.json"
 
-PUBLIC = {"/api/v1/docs", "/api/v1/health", "/api/v1/openapi.json"}
+STATIC = {"GET /api/v1/docs", "GET /api/v1/openapi.json"}
+"""Routes that look nothing up."""
+
+PUBLIC = STATIC | {
+    "GET /api/v1/bookings/venue/{venue_id}/availability",
+    "GET /api/v1/health",
+    "GET /api/v1/venues",
+    "GET /api/v1/venues/{venue_id}",
+    "GET /api/v1/venues/{venue_id}/availability",
+    "POST /api/v1/bookings/check-availability",
+}
 """Routes that ask nobody who they are."""
 
 DESCRIPTION = """\
@@ -112,8 +122,8 @@ def _catch_all() -> Any:
 
 def _completed(path: str, method: str, operation: Json, schemas: dict[str, Json]) -> Json:
     """The operation with its security, an example of every body, all its errors, and its headers."""
-    public = path in PUBLIC
-    operation = operation | {"security": [] if public else [{"bearer": []}]}
+    route = f"{method.upper()} {path}"
+    operation = operation | {"security": [] if route in PUBLIC else [{"bearer": []}]}
     for parameter in operation.get("parameters", []):
         if parameter["name"] == KEY_HEADER.lower():
             parameter["name"] = KEY_HEADER
@@ -137,7 +147,8 @@ def _completed(path: str, method: str, operation: Json, schemas: dict[str, Json]
             content["example"] = example_of(content["schema"], schemas, f"the answer of {method} {path}")
             if method == "delete":
                 content["example"] = _let_go(content["example"])
-    errors = openapi_errors.responses_of(method, operation | {"responses": declared}, schemas, public)
+    shared = openapi_errors.shared_statuses(method, public=route in PUBLIC, static=route in STATIC)
+    errors = openapi_errors.responses_of(operation | {"responses": declared}, schemas, shared)
     return operation | {"responses": dict(sorted((errors | hoped_for).items()))}
 
 

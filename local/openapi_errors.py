@@ -124,8 +124,14 @@ def shared_responses(template_file: Path) -> Json:
     }
 
 
-def responses_of(method: str, operation: Json, schemas: Mapping[str, Json], public: bool) -> Json:
-    """All error responses of an operation, by status."""
+def shared_statuses(method: str, *, public: bool, static: bool) -> set[int]:
+    """The statuses that a route can answer with whatever it is about; a `static` one looks nothing up."""
+    shared = {429, 500, 502, 504} | (set() if public else {401, 403}) | (set() if static else {503})
+    return shared | ({413, 415} if method in ("post", "put", "patch") else set())
+
+
+def responses_of(operation: Json, schemas: Mapping[str, Json], shared: set[int]) -> Json:
+    """All error responses of an operation, by status; the `shared` ones are references."""
     declared: Json = operation["responses"]
     found: dict[int, list[HoldfastError]] = {}
     for error in _by_what_it_takes(operation):
@@ -133,8 +139,6 @@ def responses_of(method: str, operation: Json, schemas: Mapping[str, Json], publ
     for status, codes in _declared(declared):
         errors = [error for code in codes for error in _instances(code, operation)]
         found.setdefault(status, []).extend(errors)
-    shared = {429, 500, 502, 504} | (set() if public else {401, 403, 503})
-    shared |= {413, 415} if method in ("post", "put", "patch") else set()
     own = {
         str(status): _response(status, [_body(error) for error in errors], _adding(declared, status, errors, schemas))
         for status, errors in found.items()
