@@ -1,0 +1,1 @@
+"""The events room: tickets to events, counted or with numbered seats."""

@@ -1,0 +1,26 @@
+"""The names of rows and seats: numbers in their own order, then letters, as they follow one another in a hall."""
+
+import re
+
+LABEL = r"^[A-Za-z0-9]{1,8}$"
+"""What a row or a seat may be called."""
+
+_PARTS = re.compile(r"\d+|\D+")
+
+Order = tuple[tuple[int, int, str], ...]
+
+
+def order_of(label: str) -> Order:
+    """Return what to sort labels by: 1, 2, 10, then A, B, AA, and A2 before A10."""
+    parts = [(0, int(part), "") if part.isdigit() else (1, len(part), part) for part in _PARTS.findall(label)]
+    return (*parts, (-1, 0, label))
+
+
+def adjacent(left: str, right: str) -> bool:
+    """Return whether two seats that follow one another in their row's order are side by side.
+
+    A number that is missing between two is an aisle; letters are taken to leave none out.
+    """
+    if left.isdigit() and right.isdigit():
+        return int(right) - int(left) == 1
+    return not left.isdigit() and not right.isdigit()
