@@ -10,6 +10,7 @@ from holdfast.platform.settings import SETTINGS_BY_FUNCTION, Settings
 from local import build
 
 Properties = dict[str, dict[str, Any]]
+TABLES = [{"Fn::GetAtt": [table, "Arn"]} for table in ("Table", "IdentityTable")]
 FOLDERS = sorted(path.parent.name for path in Path(build.ROOT).glob("functions/*/app.py"))
 
 
@@ -90,7 +91,7 @@ def test_roles_stand_on_no_managed_policy_while_tracing_is_off(production: dict[
 def test_roles_reach_only_the_kinds_of_item_they_need(production: dict[str, Any]) -> None:
     """One role serves all tenants, so leading keys tell kinds of item apart."""
     for role, statement in statements(production):
-        tables = [part for part in listed(statement["Resource"]) if part == {"Fn::GetAtt": ["Table", "Arn"]}]
+        tables = [part for part in listed(statement["Resource"]) if part in TABLES]
         if tables and role != "HealthFunctionRole":
             patterns = statement["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
             assert all(pattern.startswith("*#") for pattern in patterns), role
@@ -103,6 +104,7 @@ def test_nobody_scans_or_deletes_a_table(production: dict[str, Any]) -> None:
         "dynamodb:Query",
         "dynamodb:PutItem",
         "dynamodb:UpdateItem",
+        "dynamodb:DeleteItem",
         "dynamodb:DescribeStream",
         "dynamodb:GetRecords",
         "dynamodb:GetShardIterator",

@@ -45,13 +45,13 @@ class ListingHoldSettings(TableSettings):
     listing_hold_seconds: int = Field(alias="LISTING_HOLD_SECONDS", ge=1, le=86_400)
 
 
-class BookingsSettings(TableSettings):
+class VenueHoldSettings(TableSettings):
     """The table, and how long a hall is held, in seconds."""
 
     venue_hold_seconds: int = Field(alias="VENUE_HOLD_SECONDS", ge=1, le=86_400)
 
 
-class ReservationsSettings(FlashDealsSettings, ListingHoldSettings, BookingsSettings):
+class ReservationsSettings(FlashDealsSettings, ListingHoldSettings, VenueHoldSettings):
     """All of these, how long any hold lasts at most, and by how much it is extended, in seconds."""
 
     hold_seconds_max: int = Field(alias="HOLD_SECONDS_MAX", ge=1, le=86_400)
@@ -78,6 +78,10 @@ class MarketplaceSettings(ListingHoldSettings, CurrencySettings):
 
 class UsersSettings(AuthorizerSettings):
     """Where everybody is kept whom a tenant knows by phone."""
+
+
+class BookingsSettings(VenueHoldSettings, UsersSettings):
+    """The table, how long a hall is held, in seconds, and where customers are kept."""
 
 
 class ExpirySettings(TableSettings):
