@@ -1,0 +1,212 @@
+"""The users of the halls' API: who a tenant knows by phone (WIRE.md, section 4).
+
+Unknown fields are ignored and names are camelCase, as those clients know it.
+"""
+
+from functools import cache
+from typing import Annotated, Literal
+
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver
+from aws_lambda_powertools.event_handler.openapi.params import Path, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from holdfast.identity import people
+from holdfast.identity.contacts import Email, PersonName, Phone
+from holdfast.identity.people import Changes, Directory, Role
+from holdfast.identity.people_pages import list_of
+from holdfast.platform import http, page_tokens
+from holdfast.platform.caller import Caller
+from holdfast.platform.clock import to_text
+from holdfast.platform.dynamodb import connect
+from holdfast.platform.errors import Forbidden, PhoneInUse, UserNotFound
+from holdfast.platform.fields import Moment, OptionalKey, UserInPath
+from holdfast.platform.items import PersonItem
+from holdfast.platform.settings import UsersSettings, settings
+from holdfast.reservations.idempotency import KeyedRequest, hash_of
+
+app = APIGatewayRestResolver(
+    enable_validation=True, response_validation_error_http_code=500, json_body_deserializer=http.read_json
+)
+
+
+class UserBody(BaseModel):
+    """Who has a phone: somebody new, or somebody known whose name and e-mail address are brought up to date."""
+
+    name: PersonName
+    phone: Phone
+    email: Email | None = None
+    role: Role | None = Field(
+        None, description="A customer unless given; only an admin gives another or changes it.", examples=["customer"]
+    )
+
+
+class UserPatchBody(BaseModel):
+    """What to change of a user; what is left out stays, and null takes an e-mail address away."""
+
+    name: PersonName | None = None
+    phone: Phone | None = None
+    email: Email | None = None
+    role: Role | None = Field(None, description="Only an admin changes it.", examples=["customer"])
+
+
+class UserData(BaseModel):
+    """A user."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    id: str = Field(description="A user's id.", examples=["018f3a2b4c50123456789abc"])
+    name: str = Field(examples=["Asha Rao"])
+    phone: str = Field(description="In E.164.", examples=["+919876543210"])
+    email: str | None = Field(examples=["asha@example.com"])
+    role: Role
+    created_at: Moment = Field(alias="createdAt")
+    updated_at: Moment = Field(alias="updatedAt")
+
+
+class UserAnswer(BaseModel):
+    """A user, in the older envelope."""
+
+    success: Literal[True] = True
+    user: UserData
+
+
+class UsersAnswer(BaseModel):
+    """A page of users, in the older envelope; `next` asks for the page after it and is null at the end."""
+
+    success: Literal[True] = True
+    users: list[UserData]
+    page: int = Field(examples=[1])
+    limit: int = Field(examples=[20])
+    next: str | None = Field(examples=[None])
+
+
+@cache
+def directory() -> Directory:
+    """Return this warm function's view of who is known."""
+    return Directory(connect(settings(UsersSettings).identity_table_name))
+
+
+@app.post(
+    "/api/v1/users",
+    tags=["users"],
+    summary="Know somebody by phone",
+    responses=http.answers(200, "Who has the phone now."),
+)
+def upsert(body: UserBody, idempotency_key: OptionalKey = None) -> UserAnswer:
+    """Make a user of this phone, or bring the one who has it up to date; never two for one phone."""
+    caller = _seeing_all()
+    is_admin = "admin" in caller.roles
+    if body.role not in (None, Role.CUSTOMER) and not is_admin:
+        raise Forbidden
+    keyed = None
+    if idempotency_key is not None:
+        body_hash = hash_of(body.model_dump(mode="json"))
+        keyed = KeyedRequest(caller.tenant, caller.name, "users", idempotency_key, body_hash)
+    role = body.role if is_admin else None
+    person, _ = people.upsert(directory(), caller.tenant, body.name, body.phone, body.email, role, keyed)
+    return UserAnswer(user=_shaped(person))
+
+
+@app.get(
+    "/api/v1/users",
+    tags=["users"],
+    summary="List users",
+    responses=http.answers(200, "A page of the list."),
+)
+def list_all(
+    role: Annotated[Role | None, Query(description="Only those with this role.")] = None,
+    page: Annotated[int, Query(ge=1, le=10_000, description="Which page; not looked at where `next` is given.")] = 1,
+    limit: Annotated[int, Query(ge=1, le=100, description="How many at most.")] = 20,
+    next_page: Annotated[
+        str | None, Query(alias="next", pattern=page_tokens.PATTERN, description="`next` of the page before.")
+    ] = None,
+) -> UsersAnswer:
+    """List in the order in which they became known; who is added meanwhile comes at the end."""
+    found = list_of(directory(), _seeing_all().tenant, role, page, limit, next_page)
+    return UsersAnswer(
+        users=[_shaped(person) for person in found.people], page=found.page, limit=limit, next=found.next
+    )
+
+
+@app.get(
+    "/api/v1/users/<user_id>",
+    tags=["users"],
+    summary="Read a user",
+    responses=http.answers(200, "The user.", UserNotFound),
+)
+def read(user_id: UserInPath) -> UserAnswer:
+    """Read one; a customer reads nobody but themselves."""
+    caller = http.caller_of(app)
+    return UserAnswer(user=_shaped(_visible(caller, people.find(directory(), caller.tenant, user_id))))
+
+
+@app.get(
+    "/api/v1/users/phone/<phone>",
+    tags=["users"],
+    summary="Read who has a phone",
+    responses=http.answers(200, "The user.", UserNotFound),
+)
+def read_by_phone(phone: Annotated[Phone, Path()]) -> UserAnswer:
+    """Read who has this phone; a customer reads nobody but themselves."""
+    caller = http.caller_of(app)
+    return UserAnswer(user=_shaped(_visible(caller, people.find_by_phone(directory(), caller.tenant, phone))))
+
+
+@app.patch(
+    "/api/v1/users/<user_id>",
+    tags=["users"],
+    summary="Change a user",
+    responses=http.answers(200, "The user, changed.", UserNotFound, PhoneInUse),
+)
+def change(user_id: UserInPath, body: UserPatchBody) -> UserAnswer:
+    """Change what is given. A customer changes their own name and e-mail address; only an admin changes a role."""
+    caller = http.caller_of(app)
+    if caller.sees() not in (None, user_id):
+        raise UserNotFound
+    if body.phone is not None and caller.sees() is not None:
+        raise Forbidden
+    if body.role is not None:
+        caller.needs("admin")
+    return UserAnswer(user=_shaped(people.change(directory(), caller.tenant, user_id, _changes(body))))
+
+
+def _changes(body: UserPatchBody) -> Changes:
+    wanted = Changes()
+    if body.name is not None:
+        wanted["name"] = body.name
+    if body.phone is not None:
+        wanted["phone"] = body.phone
+    if "email" in body.model_fields_set:
+        wanted["email"] = body.email
+    if body.role is not None:
+        wanted["role"] = body.role
+    return wanted
+
+
+def _seeing_all() -> Caller:
+    """Return the caller of a request that is about all of a tenant's users; raises Forbidden for a customer."""
+    caller = http.caller_of(app)
+    if caller.sees() is not None:
+        raise Forbidden
+    return caller
+
+
+def _visible(caller: Caller, person: PersonItem) -> PersonItem:
+    if caller.sees() not in (None, person.user_id):
+        raise UserNotFound
+    return person
+
+
+def _shaped(person: PersonItem) -> UserData:
+    return UserData(
+        id=person.user_id,
+        name=person.name,
+        phone=person.phone,
+        email=person.email,
+        role=Role(person.role),
+        created_at=to_text(person.created_at),
+        updated_at=to_text(person.updated_at),
+    )
+
+
+handler = http.entry(app)
