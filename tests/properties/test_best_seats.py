@@ -1,6 +1,6 @@
 """Which seats are best, held against a search through all that could be taken; and the order of labels."""
 
-from itertools import combinations
+from itertools import combinations, pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,13 +21,13 @@ HALLS = st.dictionaries(
 
 def side_by_side(seats: list[str], window: tuple[int, ...]) -> bool:
     """Return whether the seats at these positions of a row stand without a gap."""
-    pairs = list(zip(window, window[1:], strict=False))
+    pairs = list(pairwise(window))
     return all(right - left == 1 and (seats[left], seats[right]) in _SIDE_BY_SIDE for left, right in pairs)
 
 
 def groups(seats: list[str], window: tuple[int, ...]) -> int:
     """Return into how many groups the seats at these positions of a row fall."""
-    pairs = zip(window, window[1:], strict=False)
+    pairs = pairwise(window)
     return 1 + sum(not side_by_side(seats, pair) for pair in pairs)
 
 
@@ -113,7 +113,8 @@ def test_as_many_as_the_longest_run_are_found_side_by_side_and_no_more(hall: Hal
 def test_labels_stand_as_in_a_hall() -> None:
     """Numbers first, then letters, the single ones before the double ones."""
     ordered = ["1", "2", "9", "10", "100", "A", "A2", "A10", "B", "Z", "a", "AA", "BB"]
-    assert sorted(reversed(ordered), key=order_of) == ordered
+    backwards = ordered[::-1]
+    assert sorted(backwards, key=order_of) == ordered
 
 
 def test_labels_that_spell_the_same_number_are_kept_apart() -> None:
