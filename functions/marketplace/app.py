@@ -1,0 +1,317 @@
+"""The marketplace of the older clients: tickets that people resell to one another, and orders for them (WIRE.md, 3).
+
+Bodies are the resource itself, lists bare arrays whose following page the header `X-Next` asks for. Unknown fields are
+ignored and refusals are 400, as those clients know it.
+"""
+
+from holdfast.platform import cold_start  # before everything that is large
+
+# isort: split
+from dataclasses import replace
+from functools import cache, partial
+from secrets import token_hex
+from typing import Annotated, TypeVar
+
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
+from aws_lambda_powertools.event_handler.openapi.params import Path, Query
+from pydantic import BaseModel, ConfigDict, Field, StrictStr
+from pydantic.alias_generators import to_camel
+
+from holdfast.catalogue.listings import listings, lists, orders
+from holdfast.catalogue.listings.lines import ListingRoom
+from holdfast.catalogue.listings.listings import Listing, ListingState, Offer
+from holdfast.catalogue.listings.orders import Order, OrderState, Purchase
+from holdfast.platform import http, page_tokens
+from holdfast.platform.caller import Caller
+from holdfast.platform.clock import to_text
+from holdfast.platform.dynamodb import connect
+from holdfast.platform.errors import (
+    Fault,
+    Malformed,
+    OrderNotFound,
+    OrderOver,
+    Refused,
+    TicketLocked,
+    TicketNotFound,
+    TicketReserved,
+)
+from holdfast.platform.fields import Currency, DecimalNumber, Moment, Money, OptionalKey, ShownUserId, UserId
+from holdfast.platform.money import from_minor, to_minor
+from holdfast.platform.settings import MarketplaceSettings, settings
+from holdfast.reservations.engine import Engine, HoldLengths, Room
+from holdfast.reservations.idempotency import KeyedRequest, hash_of
+
+app = APIGatewayRestResolver(
+    enable_validation=True, response_validation_error_http_code=500, json_body_deserializer=http.read_json
+)
+
+_S = TypeVar("_S", bound=BaseModel)
+
+_ID = r"^[A-Za-z0-9_-]{1,80}$"
+_TICKET = "0199c2d4a10f3c5a7e9b1d2f"
+_ORDER = "o-abcdefghijklmnop-0123456789abcdef0123456789abcdef"
+
+TicketTitle = Annotated[
+    StrictStr,
+    Field(min_length=1, max_length=200, pattern=r"\S", description="What is sold.", examples=["Opening night, row 3"]),
+]
+TicketInPath = Annotated[str, Path(pattern=_ID, description="A ticket's id.", examples=[_TICKET])]
+OrderInPath = Annotated[str, Path(pattern=_ID, description="An order's id.", examples=[_ORDER])]
+Limit = Annotated[int, Query(ge=1, le=100, description="How many at most.")]
+WhoseInQuery = Annotated[UserId | None, Query(alias="userId", description="Whose; a service key must say.")]
+NextInQuery = Annotated[
+    str | None, Query(alias="next", pattern=page_tokens.PATTERN, description="`X-Next` of the page before.")
+]
+
+
+class _Body(BaseModel):
+    """Fields are spelt as the older clients spell them."""
+
+    model_config = ConfigDict(alias_generator=to_camel)
+
+
+class _Shown(BaseModel):
+    """Fields are shown as the older clients spell them, and named in our own way."""
+
+    model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True)
+
+
+class ResaleTicketBody(_Body):
+    """A ticket to put up for resale, or what it is to be from now on."""
+
+    title: TicketTitle
+    price: Money = Field(description="What the buyer pays.", examples=["19.99"])
+    currency: Currency | None = Field(None, description="The stage's own, or the one it had, unless given.")
+    user_id: UserId | None = Field(None, description="Whose it is; a service key must say.", examples=["alice"])
+
+
+class ResaleOrderBody(_Body):
+    """A wish to buy a ticket."""
+
+    ticket_id: Annotated[StrictStr, Field(pattern=_ID, description="A ticket's id.", examples=[_TICKET])]
+    user_id: UserId | None = Field(None, description="Who buys; a service key must say.", examples=["bob"])
+
+
+class ResaleTicket(_Shown):
+    """A ticket up for resale; `version` rises with every change."""
+
+    id: str = Field(examples=[_TICKET])
+    title: str = Field(examples=["Opening night, row 3"])
+    price: DecimalNumber
+    currency: Currency
+    user_id: ShownUserId
+    version: int = Field(examples=[1])
+    status: ListingState
+    created_at: Moment
+    updated_at: Moment
+
+
+class ResaleOrderTicket(_Shown):
+    """The ticket of an order, at the price at which it was locked."""
+
+    id: str = Field(examples=[_TICKET])
+    title: str = Field(examples=["Opening night, row 3"])
+    price: DecimalNumber
+    currency: Currency
+
+
+class ResaleOrder(_Shown):
+    """An order; it locks its ticket until `expiresAt`, and `version` rises with every change."""
+
+    id: str = Field(examples=[_ORDER])
+    user_id: ShownUserId = Field(examples=["bob"])
+    status: OrderState
+    expires_at: Moment = Field(examples=["2026-03-01T10:15:00.250Z"])
+    version: int = Field(examples=[1])
+    ticket: ResaleOrderTicket
+
+
+@cache
+def engine() -> Engine:
+    """Return this warm function's engine."""
+    known = settings(MarketplaceSettings)
+    return Engine(connect(known.table_name), HoldLengths(by_kind={"listing": known.listing_hold_seconds}))
+
+
+def rooms(_: str) -> Room:
+    """Return the room for the one kind of line that this function sells."""
+    return ListingRoom()
+
+
+_answers = partial(http.answers, conflict=400)
+
+
+@app.post(
+    "/api/tickets",
+    status_code=201,
+    tags=["marketplace"],
+    summary="Put a ticket up for resale",
+    responses=_answers(201, "The ticket is up for resale."),
+)
+def create_ticket(body: ResaleTicketBody, idempotency_key: OptionalKey = None) -> ResaleTicket:
+    """Offer a ticket to everybody of the tenant."""
+    caller = http.caller_of(app)
+    seller = _acting_for(caller, body.user_id)
+    offer = _offer(body, settings(MarketplaceSettings).default_currency)
+    keyed = None
+    if idempotency_key is not None:
+        keyed = KeyedRequest(caller.tenant, seller, "tickets", idempotency_key, _hash_of(body))
+    return _ticket(listings.create(engine(), caller.tenant, seller, offer, keyed))
+
+
+@app.get(
+    "/api/tickets",
+    tags=["marketplace"],
+    summary="List tickets",
+    responses=_answers(200, "A page of the list."),
+)
+def list_tickets(
+    limit: Limit = 100, next_page: NextInQuery = None, user_id: WhoseInQuery = None
+) -> Response[list[ResaleTicket]]:
+    """List the unsold ones, newest first; with `userId` all that this user offers or sold."""
+    caller = http.caller_of(app)
+    if user_id is None:
+        page = lists.unsold(engine(), caller.tenant, limit, next_page)
+    else:
+        page = lists.of_seller(engine(), caller.tenant, _acting_for(caller, user_id), limit, next_page)
+    return _list([_ticket(listing) for listing in page.items], page.next)
+
+
+@app.get(
+    "/api/tickets/<ticket_id>",
+    tags=["marketplace"],
+    summary="Read a ticket",
+    responses=_answers(200, "The ticket.", TicketNotFound),
+)
+def read_ticket(ticket_id: TicketInPath) -> ResaleTicket:
+    """Read one, sold or not."""
+    return _ticket(listings.get(engine(), http.caller_of(app).tenant, ticket_id))
+
+
+@app.put(
+    "/api/tickets/<ticket_id>",
+    tags=["marketplace"],
+    summary="Change a ticket",
+    responses=_answers(200, "The ticket, changed.", TicketNotFound, TicketLocked),
+)
+def change_ticket(ticket_id: TicketInPath, body: ResaleTicketBody) -> ResaleTicket:
+    """Sell it under another title or at another price; refused while an order locks it, and once it is sold."""
+    caller = http.caller_of(app)
+    seller = caller.acts_on() if body.user_id is None else _acting_for(caller, body.user_id)
+    return _ticket(listings.edit(engine(), caller.tenant, ticket_id, seller, partial(_offer, body)))
+
+
+@app.post(
+    "/api/orders",
+    status_code=201,
+    tags=["marketplace"],
+    summary="Order a ticket",
+    responses=_answers(201, "The ticket is locked for its buyer.", TicketNotFound, TicketReserved, Refused),
+)
+def create_order(body: ResaleOrderBody, idempotency_key: OptionalKey = None) -> ResaleOrder:
+    """Lock a ticket for its buyer, at its price; nobody buys their own."""
+    caller = http.caller_of(app)
+    purchase = Purchase(
+        tenant=caller.tenant,
+        user=_acting_for(caller, body.user_id),
+        ticket_id=body.ticket_id,
+        idempotency_key=idempotency_key or token_hex(16),
+        body_hash=_hash_of(body),
+    )
+    return _order(orders.create(engine(), rooms, purchase))
+
+
+@app.get(
+    "/api/orders",
+    tags=["marketplace"],
+    summary="List a user's orders",
+    responses=_answers(200, "A page of the list."),
+)
+def list_orders(
+    limit: Limit = 100, next_page: NextInQuery = None, user_id: WhoseInQuery = None
+) -> Response[list[ResaleOrder]]:
+    """List in the stable order of ids."""
+    caller = http.caller_of(app)
+    page = orders.list_of(engine(), caller.tenant, _acting_for(caller, user_id), limit, next_page)
+    return _list([_order(order) for order in page.items], page.next)
+
+
+@app.get(
+    "/api/orders/<order_id>",
+    tags=["marketplace"],
+    summary="Read an order",
+    responses=_answers(200, "The order.", OrderNotFound),
+)
+def read_order(order_id: OrderInPath) -> ResaleOrder:
+    """Read one; its state is as the clock has it."""
+    caller = http.caller_of(app)
+    return _order(orders.find(engine(), caller.tenant, order_id, caller.sees()))
+
+
+@app.patch(
+    "/api/orders/<order_id>",
+    tags=["marketplace"],
+    summary="Cancel an order",
+    responses=_answers(200, "The order, cancelled.", OrderNotFound, OrderOver),
+)
+def cancel_order(order_id: OrderInPath) -> ResaleOrder:
+    """Free its ticket at once; one that is cancelled already is answered as it is."""
+    caller = http.caller_of(app)
+    return _order(orders.cancel(engine(), caller.tenant, order_id, caller.acts_on()))
+
+
+def _acting_for(caller: Caller, user: str | None) -> str:
+    """Return the user that a request is about, as the caller has it; what is missing is named as on this wire."""
+    try:
+        return caller.acting_for(user)
+    except Malformed as missing:
+        raise Malformed(faults=[replace(fault, field="userId") for fault in missing.faults]) from missing
+
+
+def _offer(body: ResaleTicketBody, currency: str) -> Offer:
+    """Return what a seller says of a ticket, in `currency` unless the body names one."""
+    currency = body.currency or currency
+    try:
+        return Offer(body.title, to_minor(body.price, currency), currency)
+    except ValueError as wrong:
+        raise Malformed(faults=[Fault("price", f"Not a price in {currency}.", "invalid")]) from wrong
+
+
+def _hash_of(body: BaseModel) -> str:
+    return hash_of(body.model_dump(mode="json"))
+
+
+def _list(shown: list[_S], following: str | None) -> Response[list[_S]]:
+    """Return a bare array, with the header that asks for the following page where there is one."""
+    return Response(200, http.JSON, shown, {} if following is None else {"X-Next": following})
+
+
+def _ticket(listing: Listing) -> ResaleTicket:
+    item = listing.item
+    return ResaleTicket(
+        id=listing.id,
+        title=item.title,
+        price=from_minor(item.price_minor, item.currency),
+        currency=item.currency,
+        user_id=item.seller_id,
+        version=item.version,
+        status=listing.state_at(engine().clock.now()),
+        created_at=to_text(item.created_at),
+        updated_at=to_text(item.updated_at),
+    )
+
+
+def _order(order: Order) -> ResaleOrder:
+    price = from_minor(order.price_minor, order.currency)
+    return ResaleOrder(
+        id=order.id,
+        user_id=order.user_id,
+        status=order.state,
+        expires_at=to_text(order.expires_at),
+        version=order.version,
+        ticket=ResaleOrderTicket(id=order.ticket_id, title=order.title, price=price, currency=order.currency),
+    )
+
+
+handler = http.entry(app, conflict=400)
+cold_start.over()

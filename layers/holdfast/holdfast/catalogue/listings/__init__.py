@@ -1,0 +1,1 @@
+"""The listings room: tickets that people resell to one another, each of which exists once."""

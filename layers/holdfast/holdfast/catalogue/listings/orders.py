@@ -1,0 +1,184 @@
+"""Orders of the marketplace: each is a view of a reservation of one listing that came by this route.
+
+An order has no item of its own, so there is nothing that could disagree with the reservation: its id names the
+reservation, its state is the reservation's as the clock has it, its version the reservation's.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from holdfast.catalogue.listings.lists import find_all
+from holdfast.platform.errors import (
+    Forbidden,
+    OrderNotFound,
+    OrderOver,
+    Refused,
+    ReservationOver,
+    TicketNotFound,
+    TicketReserved,
+)
+from holdfast.platform.items import ReservationItem
+from holdfast.platform.tables import Keys, tenant_of, view_id
+from holdfast.reservations import ending, reading
+from holdfast.reservations.engine import Engine, LineRequest, Rooms
+from holdfast.reservations.holding import HoldRequest, hold
+from holdfast.reservations.states import State
+
+SOURCE = "orders"
+"""The source of the reservations that are orders."""
+
+
+class OrderState(StrEnum):
+    """The states of an order, as its clients know them."""
+
+    CREATED = "created"
+    AWAITING_PAYMENT = "awaiting:payment"
+    COMPLETE = "complete"
+    CANCELLED = "cancelled"
+
+
+_STATES = {
+    State.HELD: OrderState.CREATED,
+    State.CHECKING_OUT: OrderState.AWAITING_PAYMENT,
+    State.CONFIRMED: OrderState.COMPLETE,
+    State.COMPLETED: OrderState.COMPLETE,
+    State.CANCELLED: OrderState.CANCELLED,
+    State.EXPIRED: OrderState.CANCELLED,
+    State.REFUNDED: OrderState.CANCELLED,
+}
+
+
+@dataclass(frozen=True)
+class Order:
+    """An order as its buyer sees it: `price_minor` as it was when the ticket was locked, `expires_at` in ms."""
+
+    id: str
+    user_id: str
+    state: OrderState
+    version: int
+    expires_at: int
+    ticket_id: str
+    title: str
+    price_minor: int
+    currency: str
+
+
+@dataclass(frozen=True)
+class OrderPage:
+    """Some of a user's orders, and the token that goes on from there; None at the end."""
+
+    items: list[Order]
+    next: str | None
+
+
+@dataclass(frozen=True)
+class Purchase:
+    """A wish to buy a ticket. `idempotency_key` and the user make the order's id; `body_hash` is the body's."""
+
+    tenant: str
+    user: str
+    ticket_id: str
+    idempotency_key: str
+    body_hash: str
+
+
+def create(engine: Engine, rooms: Rooms, purchase: Purchase) -> Order:
+    """Lock a ticket for its buyer and return the order; the same idempotency key and body return the same one.
+
+    One transaction writes the reservation and the listing. Raises TicketNotFound, TicketReserved where another has it,
+    Refused with the code `own_listing` where it is the buyer's own, IdempotencyKeyReused and Busy.
+    """
+    line = LineRequest("listing", "ticketId", ticket_id=purchase.ticket_id)
+    request = HoldRequest(
+        tenant=purchase.tenant,
+        user=purchase.user,
+        route=SOURCE,
+        idempotency_key=purchase.idempotency_key,
+        body_hash=purchase.body_hash,
+        lines=[line],
+    )
+    try:
+        record = hold(engine, rooms, request)
+    except Refused as refused:
+        if refused.code == TicketNotFound.code:
+            raise TicketNotFound(faults=refused.faults) from refused
+        if refused.code == TicketReserved.code:
+            raise TicketReserved(faults=refused.faults) from refused
+        raise
+    return _view(record, _titles(engine, [record]), State.HELD, version=1)
+
+
+def find(engine: Engine, tenant: str, order_id: str, viewer: str | None) -> Order:
+    """Return an order; `viewer`, where given, must be its own. Raises OrderNotFound, and Forbidden for another's."""
+    return _now(engine, [_record(engine, tenant, order_id, viewer)])[0]
+
+
+def list_of(engine: Engine, tenant: str, user: str, limit: int, token: str | None) -> OrderPage:
+    """Return up to `limit` orders of a user, in the stable order of their ids.
+
+    A page may come short, even empty, and still have a `next`. Raises Malformed for a token that is not of this list.
+    """
+    page = reading.list_of(engine, tenant, user, None, limit, token, SOURCE)
+    return OrderPage(_now(engine, page.items), page.next)
+
+
+def cancel(engine: Engine, tenant: str, order_id: str, buyer: str | None) -> Order:
+    """Free the ticket that an order locks, and return the order; one that is cancelled already is returned as it is.
+
+    `buyer`, where given, must be its own. Written in one transaction: the reservation and the listing. Raises
+    OrderNotFound, Forbidden, OrderOver where it is being paid or was, and Busy.
+    """
+    known = _record(engine, tenant, order_id, buyer)
+    try:
+        record = ending.cancel(engine, known.key)
+    except ReservationOver as over:
+        raise OrderOver from over
+    return _now(engine, [record])[0]
+
+
+def _record(engine: Engine, tenant: str, order_id: str, user: str | None) -> ReservationItem:
+    key = Keys(tenant).by_view_id("o", order_id)
+    record = None if key is None else engine.store.get(ReservationItem, key)
+    if record is None or record.source != SOURCE:
+        raise OrderNotFound
+    if user not in (None, record.user_id):
+        raise Forbidden
+    return record
+
+
+def _now(engine: Engine, records: Sequence[ReservationItem]) -> list[Order]:
+    """Return the orders that reservations are, as the clock has them."""
+    titles, now = _titles(engine, records), engine.clock.now()
+    return [_view(record, titles, reading.state_at(record, now), record.v) for record in records]
+
+
+def _titles(engine: Engine, records: Sequence[ReservationItem]) -> Mapping[str, str]:
+    """Return the titles of the tickets by their ids; nobody can change that of a ticket that is locked or sold."""
+    if not records:
+        return {}
+    ids = [_ticket_id(record) for record in records]
+    return {
+        ticket_id: listing.item.title for ticket_id, listing in find_all(engine, tenant_of(records[0].key), ids).items()
+    }
+
+
+def _view(record: ReservationItem, titles: Mapping[str, str], state: State, version: int) -> Order:
+    (line,) = record.lines
+    return Order(
+        id=view_id("o", record.key),
+        user_id=record.user_id,
+        state=_STATES[state],
+        version=version,
+        expires_at=record.expires_at,
+        ticket_id=_ticket_id(record),
+        title=titles[_ticket_id(record)],
+        price_minor=line.unit_price_minor,
+        currency=line.currency,
+    )
+
+
+def _ticket_id(record: ReservationItem) -> str:
+    (line,) = record.lines
+    assert line.ticket_id is not None
+    return line.ticket_id
