@@ -189,8 +189,8 @@ def reserve(body: DealReserveBody, idempotency_key: OptionalKey = None) -> DealH
     caller = http.caller_of(app)
     user = caller.acting_for(body.user_id)
     keyed = _keyed(caller.tenant, user, "reserve", idempotency_key, body)
-    lines = [LineRequest(body.product_id, body.quantity, "quantity")]
-    held = deal_holds.reserve(engine(), catalogue(), DealRequest(caller.tenant, user, lines, keyed))
+    lines = [LineRequest("product", "quantity", body.quantity, product_id=body.product_id)]
+    held = deal_holds.reserve(engine(), lambda _: catalogue(), DealRequest(caller.tenant, user, lines, keyed))
     return DealHoldAnswer(data=_shaped(user, held[0]), message="Reserved.")
 
 
@@ -211,9 +211,12 @@ def reserve_bulk(body: DealBulkBody, idempotency_key: OptionalKey = None) -> Dea
     caller = http.caller_of(app)
     user = caller.acting_for(body.user_id)
     keyed = _keyed(caller.tenant, user, "reserve/bulk", idempotency_key, body)
-    lines = [LineRequest(line.product_id, line.quantity, f"items.{number}") for number, line in enumerate(body.items)]
+    lines = [
+        LineRequest("product", f"items.{number}", line.quantity, product_id=line.product_id)
+        for number, line in enumerate(body.items)
+    ]
     try:
-        held = deal_holds.reserve(engine(), catalogue(), DealRequest(caller.tenant, user, lines, keyed))
+        held = deal_holds.reserve(engine(), lambda _: catalogue(), DealRequest(caller.tenant, user, lines, keyed))
     except Refused as refused:
         refused.extra = DealBulkRefusal(failed=_failed(body, refused)).model_dump()
         raise

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, StrictBool, StrictInt, StrictStr
 
 from holdfast.catalogue.products import stock, terms
 from holdfast.catalogue.products.stock import NewProduct
-from holdfast.claims.pool import Terms, terms_of
+from holdfast.claims.terms import Terms, terms_of
 from holdfast.platform import http
 from holdfast.platform.clock import to_text
 from holdfast.platform.dynamodb import connect

@@ -9,7 +9,7 @@ from typing import Any
 from holdfast.catalogue.products import stock
 from holdfast.catalogue.products.facts import ProductFacts, pool_name
 from holdfast.checkout import orders
-from holdfast.claims.changes import Change
+from holdfast.claims.changes import CounterChange
 from holdfast.claims.limits import counter
 from holdfast.platform.dynamodb import RawItem, Store, read
 from holdfast.platform.items import PoolShardItem, ProductItem, ReservationItem
@@ -17,8 +17,9 @@ from holdfast.platform.queues import ExpiryMessage
 from holdfast.platform.retries import Retries
 from holdfast.platform.tables import Key, Keys, allocation_name, key_of, limits_beside
 from holdfast.reservations import deal_holds
+from holdfast.reservations.basket import Basket
 from holdfast.reservations.deal_holds import DealHold, DealRequest
-from holdfast.reservations.engine import Engine, HoldLengths, LineRequest
+from holdfast.reservations.engine import Engine, HoldLengths, LineRequest, Room
 from holdfast.reservations.holding import HoldRequest, hold
 from holdfast.reservations.idempotency import KeyedRequest, hash_of
 
@@ -85,6 +86,10 @@ class Shop:
         self.catalogue = ProductFacts(store, self.clock)
         self._numbers = count()
 
+    def rooms(self, _: str) -> Room:
+        """Return the room for a kind of line."""
+        return self.catalogue
+
     def _sleep(self, seconds: float) -> None:
         self.waits.append(seconds)
         self.clock.sleep(seconds)
@@ -120,22 +125,26 @@ class Shop:
 
     def warm(self, *products: str) -> None:
         """Let this function know products."""
-        self.catalogue.pools(self.tenant, products)
+        lines = [LineRequest("product", "", product_id=product) for product in products]
+        Basket(self.engine, self.rooms, self.tenant, "nobody", lines)
 
     def _add(self, key: Key, amounts: Mapping[str, int]) -> None:
         if any(amounts.values()):
-            self.store.write(Change(key, amounts).write())
+            self.store.write(CounterChange(key, amounts).write())
 
     def request(self, user: str, key: str, lines: Mapping[str, int], seconds: int | None = None) -> HoldRequest:
         """Return the request to hold `lines` (units by product)."""
-        wanted = [LineRequest(product, units, f"items.{place}") for place, (product, units) in enumerate(lines.items())]
+        wanted = [
+            LineRequest("product", f"items.{place}", units, product_id=product)
+            for place, (product, units) in enumerate(lines.items())
+        ]
         body = {"lines": dict(lines), "seconds": seconds}
         return HoldRequest(self.tenant, user, "reservations", key, hash_of(body), wanted, seconds)
 
     def hold(self, user: str, lines: Mapping[str, int], key: str | None = None, seconds: int | None = None) -> Any:
         """Hold lines for a user; without a key, under one of its own."""
         named = key or f"key-{next(self._numbers)}-{id(self)}"
-        return hold(self.engine, self.catalogue, self.request(user, named, lines, seconds))
+        return hold(self.engine, self.rooms, self.request(user, named, lines, seconds))
 
     def keyed(self, user: str, route: str, key: str | None, body: Any) -> KeyedRequest | None:
         """Return the idempotency of a request, where it has a key."""
@@ -143,9 +152,12 @@ class Shop:
 
     def reserve(self, user: str, lines: Mapping[str, int], key: str | None = None) -> list[DealHold]:
         """Add lines to what a user holds, by the older route."""
-        wanted = [LineRequest(product, units, f"items.{place}") for place, (product, units) in enumerate(lines.items())]
+        wanted = [
+            LineRequest("product", f"items.{place}", units, product_id=product)
+            for place, (product, units) in enumerate(lines.items())
+        ]
         keyed = self.keyed(user, "reserve", key, dict(lines))
-        return deal_holds.reserve(self.engine, self.catalogue, DealRequest(self.tenant, user, wanted, keyed))
+        return deal_holds.reserve(self.engine, self.rooms, DealRequest(self.tenant, user, wanted, keyed))
 
     def deal(self, user: str, product: str) -> ReservationItem:
         """Return a user's deal hold as it is stored."""
@@ -225,7 +237,7 @@ def audit(items: Sequence[RawItem], most: Mapping[str, int] | None = None) -> No
             assert sum(units.values()) == sum(line.quantity for line in record.lines), f"{key} holds what it says"
             (held if live else sold).update(units)
             for line in record.lines:
-                counted[limits_beside(key).pk, counter(line.product_id)] += line.quantity * line.counted
+                counted[limits_beside(key).pk, counter(line.limited_as)] += line.quantity * line.counted
         if live:
             assert record.ttl is None, f"{key} would be deleted while it holds units"
     for item in items:

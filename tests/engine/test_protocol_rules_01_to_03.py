@@ -74,7 +74,7 @@ def test_rule_01_carts_of_a_stale_currency_are_read_again(shop: Shop) -> None:
     shop.hold("ann", {dollars: 1, changing: 1})
     for product in (dollars, changing):
         terms.change(shop.another().engine, "demo", product, lambda now: now._replace(currency="EUR"))
-        shop.catalogue.pool("demo", dollars)
+        shop.hold("cat", {dollars: 1})
     assert {line.currency for line in shop.hold("bob", {dollars: 1, changing: 1}).lines} == {"EUR"}
 
 

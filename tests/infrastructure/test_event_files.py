@@ -142,7 +142,7 @@ def _answers(aws: dict[str, str], store: Store) -> Answers:
 
 def _hold_long_ago(store: Store, user: str) -> None:
     engine = Engine(store, clock=_LongAgo())
-    lines = [LineRequest("1", 2, "items.0")]
+    lines = [LineRequest("product", "items.0", 2, product_id="1")]
     hold(engine, ProductFacts(store, engine.clock), HoldRequest("demo", user, "reservations", "order-1", "0", lines))
 
 

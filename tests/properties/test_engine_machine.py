@@ -514,7 +514,7 @@ def _modelled(record: ReservationItem) -> Held:
         for line in record.lines:
             units[line.product_id] = units.get(line.product_id, 0) + line.quantity
             if line.counted:
-                counted[line.product_id] = counted.get(line.product_id, 0) + line.quantity
+                counted[line.limited_as] = counted.get(line.limited_as, 0) + line.quantity
     return Held(record.status, units, counted, record.expires_at)
 
 

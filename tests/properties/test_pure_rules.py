@@ -6,7 +6,7 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.claims.changes import Change, netted
+from holdfast.claims.changes import CounterChange, netted
 from holdfast.claims.pool import Shard, Terms, spread
 from holdfast.platform.items import LineMap, ReservationItem
 from holdfast.platform.money import MOST_MINOR, from_minor, to_minor
@@ -48,7 +48,7 @@ def test_netting_keeps_every_sum_and_names_no_item_twice(changes: list[tuple[int
     for item, counter, amount in changes:
         key = KEYS.pool_shard("p", item)
         wanted[key, counter] += amount
-        made.append(Change(key, {counter: amount}))
+        made.append(CounterChange(key, {counter: amount}))
     found = netted(made)
     assert len({change.key for change in found}) == len(found)
     added = {(change.key, name): amount for change in found for name, amount in change.add.items() if amount}
@@ -115,7 +115,12 @@ def test_merging_keeps_every_quantity(lines: list[tuple[str, int]]) -> None:
     wanted: Counter[str] = Counter()
     for product, units in lines:
         wanted[product] += units
-    found = merged([LineRequest(product, units, f"items.{place}") for place, (product, units) in enumerate(lines)])
+    found = merged(
+        [
+            LineRequest("product", f"items.{place}", units, product_id=product)
+            for place, (product, units) in enumerate(lines)
+        ]
+    )
     assert {line.product_id: line.quantity for line in found} == wanted
     assert len(found) == len(wanted)
 

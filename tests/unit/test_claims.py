@@ -1,7 +1,7 @@
 """Claims without a store: netting, the changes of a pool, limits per user, where a quantity is drawn from, memory."""
 
 from holdfast.claims import limits, pool
-from holdfast.claims.changes import Change, netted
+from holdfast.claims.changes import CounterChange, netted
 from holdfast.claims.pool import Shard, Terms, spread
 from holdfast.claims.sold_out import REMEMBERED_FOR, SoldOutMemory
 from holdfast.platform.tables import Keys
@@ -27,7 +27,7 @@ def test_changes_of_one_item_are_one() -> None:
 
 def test_what_cancels_out_falls_away_unless_a_ceiling_is_to_be_looked_at() -> None:
     """Nothing is written for nothing; but a limit is looked at even where as much is given back as is taken."""
-    gone = [Change(ONE, {"held": 2}), Change(ONE, {"held": -2})]
+    gone = [CounterChange(ONE, {"held": 2}), CounterChange(ONE, {"held": -2})]
     assert netted(gone) == []
     key = KEYS.limits("ann")
     (kept,) = netted([limits.take(key, "1", 2, most=3), limits.give_back(key, "1", 2)])

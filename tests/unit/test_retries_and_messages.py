@@ -84,8 +84,15 @@ def test_failures_inside_the_answer_of_a_batch_are_handed_back(
 
 def test_duplicate_lines_are_merged_under_the_first_ones_name() -> None:
     """Quantities are summed before anything is judged; order and names are the first's."""
-    lines = [LineRequest("1", 2, "items.0"), LineRequest("2", 1, "items.1"), LineRequest("1", 3, "items.2")]
-    assert merged(lines) == [LineRequest("1", 5, "items.0"), LineRequest("2", 1, "items.1")]
+    lines = [
+        LineRequest("product", "items.0", 2, product_id="1"),
+        LineRequest("product", "items.1", 1, product_id="2"),
+        LineRequest("product", "items.2", 3, product_id="1"),
+    ]
+    assert merged(lines) == [
+        LineRequest("product", "items.0", 5, product_id="1"),
+        LineRequest("product", "items.1", 1, product_id="2"),
+    ]
 
 
 def test_bodies_are_told_apart_by_what_they_say() -> None:

@@ -1,19 +1,42 @@
-"""Changes of counters, merged item by item, since a transaction may not name an item twice (PROTOCOL.md 2)."""
+"""Changes of items, merged item by item, since a transaction may not name an item twice (PROTOCOL.md 2)."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.operand import Path
 from pynamodb.expressions.update import Action
 
-from holdfast.platform.dynamodb import Update
+from holdfast.platform.dynamodb import Update, Write
 from holdfast.platform.tables import Key
 
 
+class Change(Protocol):
+    """What one claim wants of one item."""
+
+    @property
+    def key(self) -> Key:
+        """Return the key of the item."""
+        ...
+
+    @property
+    def is_nothing(self) -> bool:
+        """Return whether there is nothing to write, nor a condition to look at."""
+        ...
+
+    def merged(self, other: Any) -> "Change":
+        """Return the one change that does both; both are of the same item, and so of the same kind."""
+        ...
+
+    def write(self) -> Write:
+        """Return the change as one conditional write."""
+        ...
+
+
 @dataclass(frozen=True)
-class Change:
-    """What one claim wants of one item.
+class CounterChange:
+    """What one claim wants of an item of counters.
 
     `add` is added to its counters. A counter in `floored` may not fall below zero, one in `ceilings` may not end above
     its ceiling, whichever way it goes. `equal` must be what the item says, whatever is added.
@@ -25,12 +48,17 @@ class Change:
     ceilings: Mapping[str, int] = field(default_factory=dict)
     equal: Mapping[str, int] = field(default_factory=dict)
 
-    def merged(self, other: "Change") -> "Change":
+    @property
+    def is_nothing(self) -> bool:
+        """Return whether nothing is added and there is no ceiling to look at."""
+        return not any(self.add.values()) and not self.ceilings
+
+    def merged(self, other: "CounterChange") -> "CounterChange":
         """Return the one change that does both; both are of the same item."""
         add = dict(self.add)
         for counter, amount in other.add.items():
             add[counter] = add.get(counter, 0) + amount
-        return Change(
+        return CounterChange(
             key=self.key,
             add=add,
             floored=self.floored | other.floored,
@@ -59,12 +87,9 @@ class Change:
 
 
 def netted(changes: Iterable[Change]) -> list[Change]:
-    """Return one change an item, in the order in which the items first came.
-
-    Changes that add nothing fall away, unless there is a ceiling to look at.
-    """
+    """Return one change an item, in the order in which the items first came; those that want nothing fall away."""
     merged: dict[Key, Change] = {}
     for change in changes:
         known = merged.get(change.key)
         merged[change.key] = change if known is None else known.merged(change)
-    return [change for change in merged.values() if any(change.add.values()) or change.ceilings]
+    return [change for change in merged.values() if not change.is_nothing]

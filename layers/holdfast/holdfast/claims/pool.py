@@ -7,23 +7,12 @@ prove that nothing came back between them (PROTOCOL.md 5).
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
-from holdfast.claims.changes import Change
-from holdfast.platform.items import ItemOnSale
+from holdfast.claims.changes import CounterChange
+from holdfast.claims.terms import Terms
 from holdfast.platform.tables import Key, Keys
 
 _COUNTERS = frozenset({"available", "held", "sold", "total"})
-
-
-class Terms(NamedTuple):
-    """What a pool is sold on. Every change of the others raises `revision`, which is what a reserve is guarded by."""
-
-    revision: int
-    price_minor: int
-    currency: str
-    on_sale: bool
-    max_per_user: int | None
 
 
 @dataclass(frozen=True)
@@ -47,11 +36,6 @@ class Pool:
     def keys(self, keys: Keys) -> list[Key]:
         """Return the keys of all its shards, in the order of their numbers."""
         return [keys.pool_shard(self.name, number) for number in range(self.shards)]
-
-
-def terms_of(item: ItemOnSale) -> Terms:
-    """Return the terms that a shard, or its product, carries."""
-    return Terms(item.revision, item.price_minor, item.currency, item.on_sale, item.max_per_user)
 
 
 def spread(quantity: int, shards: Iterable[Shard]) -> tuple[Terms, dict[int, int]] | None:
@@ -81,32 +65,42 @@ def _fewest(quantity: int, shards: list[Shard]) -> dict[int, int] | None:
     return None
 
 
-def acquire(key: Key, quantity: int, revision: int) -> Change:
+def acquire(key: Key, quantity: int, revision: int) -> CounterChange:
     """Return the change that holds `quantity` of a shard, if it has them on the terms of `revision`."""
-    return Change(key, {"available": -quantity, "held": quantity}, _COUNTERS, equal={"revision": revision})
+    return CounterChange(key, {"available": -quantity, "held": quantity}, _COUNTERS, equal={"revision": revision})
 
 
-def confirm(key: Key, quantity: int) -> Change:
+def confirm(key: Key, quantity: int) -> CounterChange:
     """Return the change that sells `quantity` held units of a shard."""
-    return Change(key, {"held": -quantity, "sold": quantity}, _COUNTERS)
+    return CounterChange(key, {"held": -quantity, "sold": quantity}, _COUNTERS)
 
 
-def release(key: Key, quantity: int) -> Change:
+def release(key: Key, quantity: int) -> CounterChange:
     """Return the change that gives `quantity` held units of a shard back."""
-    return Change(key, {"held": -quantity, "available": quantity, "released": 1}, _COUNTERS)
+    return CounterChange(key, {"held": -quantity, "available": quantity, "released": 1}, _COUNTERS)
 
 
-def restock(key: Key, quantity: int) -> Change:
+def take_back(key: Key, quantity: int) -> CounterChange:
+    """Return the change that puts `quantity` sold units of a shard on sale again."""
+    return CounterChange(key, {"sold": -quantity, "available": quantity, "released": 1}, _COUNTERS)
+
+
+def restock(key: Key, quantity: int) -> CounterChange:
     """Return the change that adds `quantity` units to a shard, or takes free ones away where it is negative."""
     add = {"available": quantity, "total": quantity}
-    return Change(key, add | {"released": 1} if quantity > 0 else add, _COUNTERS)
+    return CounterChange(key, add | {"released": 1} if quantity > 0 else add, _COUNTERS)
 
 
-def released(keys: Keys, allocation: Mapping[str, int]) -> list[Change]:
+def released(keys: Keys, allocation: Mapping[str, int]) -> list[CounterChange]:
     """Return the changes that give a whole allocation back."""
     return [release(keys.allocated(name), units) for name, units in allocation.items()]
 
 
-def confirmed(keys: Keys, allocation: Mapping[str, int]) -> list[Change]:
+def taken_back(keys: Keys, allocation: Mapping[str, int]) -> list[CounterChange]:
+    """Return the changes that put a whole sold allocation on sale again."""
+    return [take_back(keys.allocated(name), units) for name, units in allocation.items()]
+
+
+def confirmed(keys: Keys, allocation: Mapping[str, int]) -> list[CounterChange]:
     """Return the changes that sell a whole allocation."""
     return [confirm(keys.allocated(name), units) for name, units in allocation.items()]

@@ -112,6 +112,14 @@ class Cancelled(Exception):
         """Return whether another writer or a throttle was among the reasons."""
         return any(reason is not None and reason.code in CONTENTION_CODES for reason in self.reasons)
 
+    def seen(self, writes: Sequence[Write]) -> dict[Key, RawItem]:
+        """Return, for those of the `writes` refused whose own conditions failed, what these saw; {} for no item."""
+        return {
+            key_written(write): reason.item or {}
+            for write, reason in zip(writes, self.reasons, strict=True)
+            if reason is not None and reason.condition_failed
+        }
+
 
 class Contended(Busy):
     """The request was turned away by a throttle or another writer.
@@ -181,14 +189,14 @@ class Store:
     def count_where(self, pk: str, condition: Condition) -> int:
         """Return how many items of a partition a condition holds of; all are read, none is sent."""
         arguments = _query_arguments(self._table, Path("pk") == pk, condition)
-        counted, after = 0, None
+        arguments |= {"Select": "COUNT", "ConsistentRead": True}
+        counted = 0
         while True:
-            start = {"ExclusiveStartKey": after} if after else {}
-            answer = self._call("Query", {**arguments, **start, "Select": "COUNT", "ConsistentRead": True})
-            counted += answer["Count"]
-            after = answer.get("LastEvaluatedKey")
-            if after is None:
+            answer = self._call("Query", arguments)
+            counted += int(answer["Count"])
+            if "LastEvaluatedKey" not in answer:
                 return counted
+            arguments["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
 
     def _page(self, condition: Condition, limit: int, after: Key | None, **more: Any) -> Page:
         arguments = _query_arguments(self._table, condition) | {"Limit": limit, "ConsistentRead": True, **more}
@@ -220,6 +228,13 @@ class Store:
         """
         items = [self._transact_item(write) for write in writes]
         self._call("TransactWriteItems", {"TransactItems": items})
+
+    def make(self, writes: Sequence[Write]) -> None:
+        """Make all writes or none: in one transaction, or where there is only one, by itself, for half the units."""
+        if len(writes) == 1:
+            self.write(writes[0])
+        else:
+            self.transact(writes)
 
     def write(self, write: Write) -> RawItem:
         """Make one write by itself; return an update's new item. Raises as `transact` does.

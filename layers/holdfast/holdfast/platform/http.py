@@ -5,8 +5,9 @@ Whatever happens, a handler returns an answer: an exception that left it would s
 
 import base64
 import json
+import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -38,6 +39,11 @@ if TYPE_CHECKING:
 MAX_BODY_BYTES = 64 * 1024
 """A cart of twenty lines is under 3 KB; API Gateway's own limit is 10 MB, Lambda's 6 MB."""
 
+_KEY_HEADER = "idempotency-key"
+_OTHER_KEY_HEADER = "x-idempotency-key"
+_TENANT = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
+_BEARER_TENANT = re.compile(r"Bearer hk_([a-z0-9][a-z0-9-]{0,39})_[0-9a-f]{64}")
+
 JSON = "application/json"
 
 Event = dict[str, Any]
@@ -57,10 +63,21 @@ class MethodNotAllowed(HoldfastError):
 
 
 class BodyTooLarge(HoldfastError):
-    """The body is larger than any request of ours is."""
+    """The body is larger than any request to this address is."""
 
     code = "body_too_large"
-    sentence = f"A body may have at most {MAX_BODY_BYTES} bytes."
+    sentence = "The body is too large."
+
+    def __init__(self, most_bytes: int = MAX_BODY_BYTES) -> None:
+        """Take how many bytes a body may have."""
+        super().__init__(f"A body may have at most {most_bytes} bytes.")
+
+
+class TenantRequired(Malformed):
+    """A public address was asked without saying whose."""
+
+    code = "tenant_required"
+    sentence = "Say whose: send the tenant's id in an X-Tenant-Id header."
 
 
 class UnsupportedMediaType(HoldfastError):
@@ -121,11 +138,17 @@ def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-def entry(app: APIGatewayRestResolver, *, public: bool = False, conflict: int = 409) -> Callable[[Event, Any], Answer]:
+def entry(
+    app: APIGatewayRestResolver,
+    *,
+    public: bool | Collection[str] = False,
+    conflict: int = 409,
+    most_bytes: int = MAX_BODY_BYTES,
+) -> Callable[[Event, Any], Answer]:
     """Return the Lambda handler of a resolver.
 
-    Unless `public`, a request without a caller is answered 401. `conflict` is the status for refusals by state: older
-    clients know them as 400.
+    Unless `public`, or for those routes that it names (`GET /api/v1/venues`), a request without a caller is answered
+    401. `conflict` is the status for refusals by state: older clients know them as 400. Bodies have `most_bytes`.
     """
     context: dict[str, Any] = {}
 
@@ -155,7 +178,7 @@ def entry(app: APIGatewayRestResolver, *, public: bool = False, conflict: int = 
         context.clear()
         context["request_id"] = _request_id(event, lambda_context)
         try:
-            found = _resolve(app, event, lambda_context, public)
+            found = _resolve(app, event, lambda_context, public, most_bytes)
         except HoldfastError as error:
             found = _plain(answer(error))
         except Exception as fault:
@@ -214,6 +237,19 @@ def caller_of(app: APIGatewayRestResolver) -> Caller:
     return _caller(app.current_event.raw_event)
 
 
+def public_tenant(app: APIGatewayRestResolver) -> str:
+    """Return whose things a public request is about: as X-Tenant-Id says, else the tenant of its service key.
+
+    The key itself is not looked at, since nothing is shown that is not public. Raises TenantRequired for neither.
+    """
+    headers = {name.lower(): value for name, value in app.current_event.headers.items()}
+    if match := _TENANT.fullmatch(headers.get("x-tenant-id") or ""):
+        return match[0]
+    if "x-tenant-id" not in headers and (match := _BEARER_TENANT.fullmatch(headers.get("authorization") or "")):
+        return match[1]
+    raise TenantRequired
+
+
 def error_body(error: HoldfastError, request_id: str) -> dict[str, Any]:
     """Return the body that tells a client of `error`, in the house's one shape (WIRE.md, top)."""
     body: dict[str, Any] = {"success": False, "error": error.sentence, "code": error.code, "request_id": request_id}
@@ -247,10 +283,13 @@ def _escaped(text: str) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _resolve(app: APIGatewayRestResolver, event: Event, lambda_context: Any, public: bool) -> Answer:
-    if not public:
+def _resolve(
+    app: APIGatewayRestResolver, event: Event, lambda_context: Any, public: bool | Collection[str], most_bytes: int
+) -> Answer:
+    route = f"{event['httpMethod']} {event.get('resource')}"
+    if not (public if isinstance(public, bool) else route in public):
         _caller(event)
-    found: Answer = app.resolve(_normal(event), lambda_context)
+    found: Answer = app.resolve(_normal(event, most_bytes), lambda_context)
     return found
 
 
@@ -258,13 +297,18 @@ def _caller(event: Mapping[str, Any]) -> Caller:
     return from_context((event.get("requestContext") or {}).get("authorizer") or {})
 
 
-def _normal(event: Event) -> Event:
-    """Return the event with its path decoded and its body as JSON text within bounds; GET and DELETE have no body."""
+def _normal(event: Event, most_bytes: int) -> Event:
+    """Return the event with its path decoded and its body as JSON text within bounds; GET and DELETE have no body.
+
+    Both names of the idempotency key's header mean the same.
+    """
     path = _decoded(event["path"])
     headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
+    if _OTHER_KEY_HEADER in headers:
+        headers.setdefault(_KEY_HEADER, headers[_OTHER_KEY_HEADER])
     body = event.get("body") if event["httpMethod"] not in ("GET", "DELETE") else None
     if body:
-        body = _text(body, bool(event.get("isBase64Encoded")))
+        body = _text(body, bool(event.get("isBase64Encoded")), most_bytes)
         if (headers.get("content-type") or JSON).partition(";")[0].strip().lower() != JSON:
             raise UnsupportedMediaType
     return {
@@ -284,14 +328,14 @@ def _decoded(path: str) -> str:
     return decoded
 
 
-def _text(body: str, encoded: bool) -> str:
+def _text(body: str, encoded: bool, most_bytes: int) -> str:
     if encoded:
         try:
             body = base64.b64decode(body, validate=True).decode()
         except ValueError as wrong:
             raise BadJson from wrong
-    if len(body) > MAX_BODY_BYTES or len(body.encode(errors="replace")) > MAX_BODY_BYTES:
-        raise BodyTooLarge
+    if len(body) > most_bytes or len(body.encode(errors="replace")) > most_bytes:
+        raise BodyTooLarge(most_bytes)
     return body
 
 
@@ -318,7 +362,7 @@ def _malformed(errors: Any) -> Malformed:
         where = [str(part) for part in error["loc"]]
         if error["type"] == "json_invalid":
             return BadJson()
-        if where[0] == "header" and where[-1].lower() == "idempotency-key":
+        if where[0] == "header" and where[-1].lower() == _KEY_HEADER:
             return IdempotencyKeyRequired() if error["type"] == "missing" else IdempotencyKeyMalformed()
         field = ".".join(where[1:]) or where[0]
         faults.append(Fault(field[:100], str(error["msg"])[:200], str(error["type"])))

@@ -112,7 +112,7 @@ class TicketTypeItem(ItemOnSale):
     quantity = IntegerAttribute()
     shards = IntegerAttribute(default=1)
     rows: MapAttribute[str, int] = MapAttribute(null=True)  # type: ignore[no-untyped-call]
-    blocks: ListAttribute[int] = ListAttribute(of=IntegerAttribute, null=True)  # type: ignore[type-var]
+    blocks: ListAttribute[int] = ListAttribute(of=IntegerAttribute, null=True)  # type: ignore[arg-type]
     version = IntegerAttribute()
     created_at = IntegerAttribute()
 
@@ -305,7 +305,7 @@ class ReservationItem(Item):
     v = IntegerAttribute()
     lines: ListAttribute[LineMap] = ListAttribute(of=LineMap)
     allocation: MapAttribute[str, int] = MapAttribute()  # type: ignore[no-untyped-call]
-    units: ListAttribute[str] = ListAttribute(of=UnicodeAttribute, null=True)  # type: ignore[type-var]
+    units: ListAttribute[str] = ListAttribute(of=UnicodeAttribute, null=True)  # type: ignore[arg-type]
     spans: ListAttribute[SpanMap] = ListAttribute(of=SpanMap, null=True)
     source = UnicodeAttribute(null=True)
     created_at = IntegerAttribute()

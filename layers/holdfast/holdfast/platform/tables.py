@@ -86,6 +86,21 @@ def is_hold(key: Key) -> bool:
     return key.sk.startswith(("R#", "H#"))
 
 
+def is_unit(key: Key) -> bool:
+    """Return whether `key` is that of a thing that exists once: a seat or a listing."""
+    return key.pk.split("#", 2)[1] in ("SEATS", "LISTING")
+
+
+def is_day(key: Key) -> bool:
+    """Return whether `key` is that of a day of a calendar."""
+    return key.pk.split("#", 2)[1] == "DAY"
+
+
+def is_blackout(key: Key) -> bool:
+    """Return whether `key` is that of a blackout."""
+    return key.pk.split("#", 2)[1] == "BLACKOUTS"
+
+
 def product_of(key: Key) -> tuple[str, str] | None:
     """Return the tenant and the id of the product at `key`, or None where it is none."""
     tenant, _, kind = key.pk.partition("#")
@@ -239,7 +254,7 @@ class Keys:
         return Key(self.user(user), f"O#{order}")
 
     def by_view_id(self, kind: str, view_id: str) -> Key | None:
-        """Return the key of the reservation that an order's ("o") or a booking's ("b") id names; None where malformed."""
+        """Return the key of the reservation that an order's ("o") or a booking's ("b") id names, or None."""
         match = _VIEW_ID.fullmatch(view_id)
         return Key(f"{self.tenant}#U#{match[2]}", f"R#{match[3]}") if match and match[1] == kind else None
 

@@ -16,11 +16,12 @@ from holdfast.platform.dynamodb import Put, Reason, Write, read
 from holdfast.platform.errors import MixedCurrencies, NoReservation, Refused, ReservationNotFound, ReservationOver
 from holdfast.platform.items import LineMap, ReservationItem
 from holdfast.platform.tables import Keys, due_bucket
-from holdfast.reservations.basket import Basket, Demand
+from holdfast.reservations.basket import Basket
 from holdfast.reservations.ending import cancel, unchanged
-from holdfast.reservations.engine import Catalogue, Engine, LineRequest, merged
+from holdfast.reservations.engine import Engine, Holding, LineRequest, Rooms, merged
 from holdfast.reservations.holding import take
 from holdfast.reservations.idempotency import KeyedRequest
+from holdfast.reservations.pool_demand import PoolDemand
 from holdfast.reservations.states import OVER, State
 
 _WRITERS = 4
@@ -47,7 +48,7 @@ class DealHold:
     reservation_id: str
 
 
-def reserve(engine: Engine, catalogue: Catalogue, request: DealRequest) -> list[DealHold]:
+def reserve(engine: Engine, rooms: Rooms, request: DealRequest) -> list[DealHold]:
     """Add every line to what the user holds, all or none, each hold's time starting anew; return the holds as they are.
 
     One transaction writes the holds, the shards drawn from, the user's limits and the idempotency record. Raises
@@ -55,9 +56,9 @@ def reserve(engine: Engine, catalogue: Catalogue, request: DealRequest) -> list[
     """
     writing = _Writing(engine, request)
     try:
-        basket = Basket(engine, catalogue, request.tenant, request.user, merged(request.lines))
+        basket = Basket(engine, rooms, request.tenant, request.user, merged(request.lines))
         writing.basket = basket
-        answer = take(engine, basket, writing.own_writes, writing.settle)
+        answer = take(engine, basket, writing.holding, writing.own_writes, writing.settle)
         return _holds(answer if answer is not None else writing.answer())
     except (Refused, MixedCurrencies):
         answer = request.keyed.replay(engine.store) if request.keyed else None
@@ -110,8 +111,13 @@ class _Writing:
         self._writer = token_hex(6)
         self.basket: Basket
 
-    def own_writes(self, now: int) -> list[Write]:
-        wanted = [self._wanted(demand, now) for demand in self.basket.demands]
+    def holding(self) -> Holding:
+        now = self._engine.clock.now()
+        return Holding("", now, now + self._engine.lengths.standard * 1000)
+
+    def own_writes(self, held: Holding) -> list[Write]:
+        now = held.now
+        wanted = [self._wanted(demand, now) for demand in self._demands()]
         self._written = [item for item, _ in wanted]
         puts = [Put(item, condition) for item, condition in wanted]
         keyed = self._request.keyed
@@ -123,13 +129,16 @@ class _Writing:
             if answer is not None:
                 return answer
             reasons = reasons[1:]
-        for demand, reason in zip(self.basket.demands, reasons, strict=True):
+        for demand, reason in zip(self._demands(), reasons, strict=True):
             if reason is not None and reason.condition_failed:
-                self._known.pop(demand.line.product_id, None)
+                self._known.pop(_product(demand), None)
                 if reason.item is not None:
-                    self._known[demand.line.product_id] = read(ReservationItem, reason.item)
+                    self._known[_product(demand)] = read(ReservationItem, reason.item)
                 demand.replaced = self._lapsed(demand, self._engine.clock.now())
         return self._own_work()
+
+    def _demands(self) -> list[PoolDemand]:
+        return [demand for demand in self.basket.demands if isinstance(demand, PoolDemand)]
 
     def _own_work(self) -> Any | None:
         """Return the answer of an earlier attempt that was made although its answer was lost (PROTOCOL.md 8)."""
@@ -142,9 +151,9 @@ class _Writing:
     def answer(self) -> list[dict[str, Any]]:
         return [vars(_hold(item)) for item in self._written]
 
-    def _wanted(self, demand: Demand, now: int) -> tuple[ReservationItem, Condition]:
+    def _wanted(self, demand: PoolDemand, now: int) -> tuple[ReservationItem, Condition]:
         """Return the hold to write for `demand`, and of what it must be true."""
-        known = self._known.get(demand.line.product_id)
+        known = self._known.get(_product(demand))
         demand.replaced = self._lapsed(demand, now)
         if known is None:
             over = ReservationItem.status.is_in(*(state.value for state in OVER)) & (ReservationItem.v < now)
@@ -156,12 +165,12 @@ class _Writing:
             raise ReservationOver("What the user holds of this product is just being bought.")
         return self._added(known, demand, now), unchanged(known)
 
-    def _lapsed(self, demand: Demand, now: int) -> ReservationItem | None:
-        known = self._known.get(demand.line.product_id)
+    def _lapsed(self, demand: PoolDemand, now: int) -> ReservationItem | None:
+        known = self._known.get(_product(demand))
         return known if known is not None and known.status == State.HELD and known.expires_at <= now else None
 
-    def _new(self, demand: Demand, now: int, life: int) -> ReservationItem:
-        key = Keys(self._request.tenant).deal_hold(self._request.user, demand.line.product_id)
+    def _new(self, demand: PoolDemand, now: int, life: int) -> ReservationItem:
+        key = Keys(self._request.tenant).deal_hold(self._request.user, _product(demand))
         return self._timed(
             ReservationItem(
                 *key,
@@ -169,18 +178,18 @@ class _Writing:
                 status=State.HELD.value,
                 v=life,
                 life=life,
-                lines=[demand.stored()],
-                allocation=self.basket.allocation(demand),
+                lines=demand.stored(),
+                allocation=demand.allocation(),
                 created_at=now,
             ),
             now + self._engine.lengths.standard * 1000,
             "",
         )
 
-    def _added(self, held: ReservationItem, demand: Demand, now: int) -> ReservationItem:
+    def _added(self, held: ReservationItem, demand: PoolDemand, now: int) -> ReservationItem:
         """Return the hold with more of the same product; what was held before keeps its price."""
         allocation = held.allocated()
-        for name, units in self.basket.allocation(demand).items():
+        for name, units in demand.allocation().items():
             allocation[name] = allocation.get(name, 0) + units
         added = ReservationItem(
             *held.key,
@@ -189,7 +198,7 @@ class _Writing:
             v=held.v + 1,
             life=held.life,
             extended_by=held.extended_by,
-            lines=_joined([*held.lines, demand.stored()]),
+            lines=_joined([*held.lines, *demand.stored()]),
             allocation=allocation,
             created_at=held.created_at,
         )
@@ -217,8 +226,13 @@ def _joined(lines: Sequence[LineMap]) -> list[LineMap]:
 
 def _hold(item: ReservationItem) -> DealHold:
     quantity = sum(line.quantity for line in item.lines)
-    return DealHold(item.lines[0].product_id, quantity, item.expires_at, item.id)
+    return DealHold(item.key.sk.removeprefix("H#"), quantity, item.expires_at, item.id)
 
 
 def _holds(answer: list[dict[str, Any]]) -> list[DealHold]:
     return [DealHold(**hold) for hold in answer]
+
+
+def _product(demand: PoolDemand) -> str:
+    assert demand.line.product_id is not None
+    return demand.line.product_id

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from holdfast.claims.pool import Pool, Shard, Terms, spread, terms_of
+from holdfast.claims.pool import Pool, Shard, spread
+from holdfast.claims.terms import Terms, terms_of
 from holdfast.platform.clock import Clock
 from holdfast.platform.dynamodb import Store, read
 from holdfast.platform.items import PoolShardItem

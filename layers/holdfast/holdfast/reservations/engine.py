@@ -1,24 +1,39 @@
-"""What the engine works with: the store, the clock, chance, and what a warm function remembers."""
+"""What the engine works with: the store, the clock, chance, what a warm function remembers, the catalogue's rooms."""
 
 import random
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from holdfast.claims.pool import Pool
+from holdfast.claims.changes import Change
 from holdfast.claims.sold_out import SoldOutMemory
+from holdfast.claims.terms import Terms
 from holdfast.platform.clock import Clock, SystemClock
-from holdfast.platform.dynamodb import Store
+from holdfast.platform.dynamodb import RawItem, Store
+from holdfast.platform.errors import Fault
+from holdfast.platform.items import LineMap, SpanMap, limited_as
 from holdfast.platform.retries import Retries
+from holdfast.platform.tables import Key, Keys
+
+COUNTED_KINDS = frozenset({"product", "ticket", "best_available"})
+"""Kinds of line of which one may want several: two lines of the same thing are one."""
 
 
 @dataclass(frozen=True)
 class HoldLengths:
-    """How long holds last, in seconds: unless asked otherwise, at most, and by how much one is extended."""
+    """How long holds last, in seconds: unless asked otherwise, at most, and by how much one is extended.
+
+    `by_kind` says it of kinds of line that have a time of their own.
+    """
 
     standard: int = 600
     longest: int = 3_600
     extension: int = 300
+    by_kind: Mapping[str, int] = field(default_factory=dict)
+
+    def of(self, kinds: Iterable[str]) -> int:
+        """Return how long a cart of these kinds is held: as long as the shortest of them."""
+        return min(self.by_kind.get(kind, self.standard) for kind in kinds)
 
 
 @dataclass(frozen=True)
@@ -35,37 +50,177 @@ class Engine:
 
 @dataclass(frozen=True)
 class LineRequest:
-    """So many of one thing; `field` is what the client's body calls the line."""
+    """A line of a request: a kind, and the thing by whatever names things of that kind.
 
-    product_id: str
-    quantity: int
+    `field` is what the client's body calls the line; `start` and `end` are ms.
+    """
+
+    kind: str
     field: str
-    kind: str = "product"
+    quantity: int = 1
+    product_id: str | None = None
+    event_id: str | None = None
+    ticket_type_id: str | None = None
+    row: str | None = None
+    seat: str | None = None
+    ticket_id: str | None = None
+    venue_id: str | None = None
+    start: int | None = None
+    end: int | None = None
+
+    @property
+    def limited_as(self) -> str:
+        """Return the name by which a limit per user counts the line."""
+        return limited_as(self.product_id, self.event_id, self.ticket_type_id)
+
+    def stored(self, terms: Terms) -> LineMap:
+        """Return the line as a reservation keeps it, on these terms."""
+        return LineMap(
+            kind=self.kind,
+            quantity=self.quantity,
+            unit_price_minor=terms.price_minor,
+            currency=terms.currency,
+            counted=terms.max_per_user is not None,
+            product_id=self.product_id,
+            event_id=self.event_id,
+            ticket_type_id=self.ticket_type_id,
+            row=self.row,
+            seat=self.seat,
+            ticket_id=self.ticket_id,
+            venue_id=self.venue_id,
+            start=self.start,
+            end=self.end,
+        )
 
 
-class Catalogue(Protocol):
-    """What the engine asks of a catalogue room."""
+@dataclass(frozen=True)
+class Opening:
+    """What a room is told of the request whose line it is asked about; `now` (ms) is when it was read."""
 
-    def pools(self, tenant: str, product_ids: Sequence[str]) -> Mapping[str, Pool]:
-        """Return the pools and terms of those products that exist, as seen seconds ago or read in one request.
+    engine: Engine
+    tenant: str
+    user: str
+    now: int
 
-        A stale answer does no harm: the engine is guarded against it, and asks for the `pool` as it is before it
-        refuses anybody because of one.
+    @property
+    def keys(self) -> Keys:
+        """Return the tenant's keys."""
+        return Keys(self.tenant)
+
+
+@dataclass(frozen=True)
+class Holding:
+    """Who holds (a reservation's public id), from when and until when, in ms."""
+
+    holder: str
+    now: int
+    until: int
+
+
+class Demand(Protocol):
+    """One line's wish, through all attempts to take it: what it claims where, and what was learnt."""
+
+    line: LineRequest
+    unsettled: bool
+
+    @property
+    def terms(self) -> Sequence[Terms]:
+        """Return the terms believed in, of each thing that is claimed."""
+        ...
+
+    def draw_anew(self) -> None:
+        """Claim from elsewhere, where that is possible, to get out of another writer's way."""
+        ...
+
+    def claimed(self) -> Sequence[Key]:
+        """Return the keys of the items that are claimed."""
+        ...
+
+    def changes(self, holding: Holding) -> Iterable[Change]:
+        """Return the changes that take the claims."""
+        ...
+
+    def learn(self, seen: Mapping[Key, RawItem], asked_at: int) -> Fault | None:
+        """Take in the claimed items whose conditions failed, as they were since `asked_at` (ms).
+
+        Return why the line cannot be had, once that is proved. `unsettled` is set where nothing is known.
         """
         ...
 
-    def pool(self, tenant: str, product_id: str) -> Pool | None:
-        """Return the pool and terms of a product as they are now, or None where there is no such product."""
+    def look_again(self) -> Fault | None:
+        """Believe of the line's terms what is true now; return why it cannot be had on those."""
+        ...
+
+    def watched(self) -> Iterable[Key]:
+        """Return the keys of the items to look at for whether this line too stood in the way."""
+        ...
+
+    def missing(self, items: Mapping[Key, RawItem], now: int) -> Fault | None:
+        """Return why the line could not be had as these items were at `now` (ms); None where it could."""
+        ...
+
+    def known_missing(self, now: int) -> Fault | None:
+        """Return why the line cannot be had, if that was proved moments ago."""
+        ...
+
+    def clashes(self, earlier: "Demand") -> bool:
+        """Return whether an earlier line of the same cart wants the same, so that both cannot be had."""
+        ...
+
+    def avoid(self, others: frozenset[Key]) -> Fault | None:
+        """Claim none of what other lines of the cart claim, where there is a choice; return why that cannot be."""
+        ...
+
+    def over_limit(self, most: int) -> Fault:
+        """Return the fault of a line that is more than one user may have."""
+        ...
+
+    def counted_back(self) -> int:
+        """Return how much of what the user's limit counts the same transaction gives back."""
+        ...
+
+    def stored(self) -> Sequence[LineMap]:
+        """Return the line as the reservation keeps it, one for each thing that has a name of its own."""
+        ...
+
+    def allocation(self) -> Mapping[str, int]:
+        """Return the units drawn from shards, by allocation name."""
+        ...
+
+    def units(self) -> Sequence[str]:
+        """Return the names of the units claimed."""
+        ...
+
+    def spans(self) -> Sequence[SpanMap]:
+        """Return the spans claimed."""
         ...
 
 
+class Room(Protocol):
+    """What the engine asks of a catalogue room about lines of one kind."""
+
+    def wants(self, tenant: str, line: LineRequest, now: int) -> Sequence[Key]:
+        """Return the keys of what has to be read before the line can be offered; nothing where memory knows it.
+
+        What was read seconds ago does no harm where the engine is guarded against it: it looks again before it refuses
+        anybody because of that.
+        """
+        ...
+
+    def demand(self, opening: Opening, line: LineRequest, items: Mapping[Key, RawItem]) -> Demand | Fault:
+        """Return the line as a demand, or why there can be none; `items` are what was read."""
+        ...
+
+
+Rooms = Callable[[str], Room]
+"""The room for each kind of line."""
+
+
 def merged(lines: Sequence[LineRequest]) -> list[LineRequest]:
-    """Return one line a product, quantities summed, under the name of its first line."""
-    by_product: dict[tuple[str, str], LineRequest] = {}
+    """Return one line a thing of which one may want several, quantities summed, under the name of its first line."""
+    found: dict[LineRequest | str, LineRequest] = {}
     for line in lines:
-        known = by_product.get((line.kind, line.product_id))
-        quantity = line.quantity + (known.quantity if known else 0)
-        by_product[line.kind, line.product_id] = LineRequest(
-            line.product_id, quantity, known.field if known else line.field, line.kind
-        )
-    return list(by_product.values())
+        thing = replace(line, field="", quantity=0) if line.kind in COUNTED_KINDS else line.field
+        known = found.get(thing)
+        found[thing] = line if known is None else replace(known, quantity=known.quantity + line.quantity)
+    return list(found.values())

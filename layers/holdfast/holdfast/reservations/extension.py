@@ -1,9 +1,11 @@
-"""Extending a hold: once, by a configured time, never beyond the longest hold."""
+"""Extending a hold: once, by a configured time, never beyond the longest hold (PROTOCOL.md 13)."""
 
-from holdfast.platform.dynamodb import Cancelled, Contended, Update
+from holdfast.claims.changes import netted
+from holdfast.platform.dynamodb import Cancelled, Contended, RawItem, Update
 from holdfast.platform.errors import AlreadyExtended, Busy, ReservationNotFound, ReservationOver
 from holdfast.platform.items import ReservationItem
 from holdfast.platform.tables import Key
+from holdfast.reservations import single_claims
 from holdfast.reservations.ending import unchanged
 from holdfast.reservations.engine import Engine
 from holdfast.reservations.states import State
@@ -12,9 +14,11 @@ from holdfast.reservations.states import State
 def extend(engine: Engine, key: Key, life: int | None, request_id: str) -> ReservationItem:
     """Move the expiry of a live hold later and return it; the same `request_id` again returns it as it is.
 
-    One conditional update of the reservation alone. Raises ReservationNotFound, ReservationOver where it is not held or
-    past its time, AlreadyExtended, and Busy.
+    Written in one transaction: the reservation, its units and days; one of pools only is one update. Raises
+    ReservationNotFound, ReservationOver where it is not held, past its time, or found past it by another who took
+    of it, AlreadyExtended, and Busy.
     """
+    seen: dict[Key, RawItem] = {}
     for attempt in engine.retries:
         record = engine.store.get(ReservationItem, key)
         if record is None or record.life != life:
@@ -37,12 +41,16 @@ def extend(engine: Engine, key: Key, life: int | None, request_id: str) -> Reser
             ReservationItem.v.add(1),
         ]
         condition = unchanged(record) & (ReservationItem.expires_at > now)
+        changes = netted(single_claims.retimed(record, until, seen))
+        writes = [Update(key, actions, condition), *(change.write() for change in changes)]
         try:
-            engine.store.write(Update(key, actions, condition))
+            engine.store.make(writes)
         except Contended:
             engine.retries.wait(attempt)
-        except Cancelled:
-            continue
+        except Cancelled as refusal:
+            if refusal.contended:
+                engine.retries.wait(attempt)
+            seen |= refusal.seen(writes)
         else:
             record.expires_at, record.extended_by, record.v = until, request_id, record.v + 1
             return record

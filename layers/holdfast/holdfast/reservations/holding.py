@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from holdfast.platform.dynamodb import MAX_ACTIONS, Cancelled, Contended, Put, Reason, Write, read
-from holdfast.platform.errors import Busy, IdempotencyKeyReused, MixedCurrencies, Refused, TooManyLines
+from holdfast.platform.errors import Busy, IdempotencyKeyReused, Malformed, Refused, TooManyLines
 from holdfast.platform.items import ReservationItem
-from holdfast.platform.tables import Keys, due_bucket
+from holdfast.platform.tables import Keys, due_bucket, public_id
 from holdfast.reservations.basket import Basket
-from holdfast.reservations.engine import Catalogue, Engine, LineRequest, merged
+from holdfast.reservations.engine import Engine, Holding, LineRequest, Rooms, merged
 from holdfast.reservations.states import State
 
 _Answer = TypeVar("_Answer")
@@ -19,7 +19,7 @@ _Answer = TypeVar("_Answer")
 class HoldRequest:
     """A wish to hold lines for a user. `route`, `idempotency_key` and the user make the reservation's id.
 
-    `body_hash` is that of the validated body; `hold_seconds` None means the standard length.
+    `body_hash` is that of the validated body; `hold_seconds` None means as long as the shortest of the kinds in it.
     """
 
     tenant: str
@@ -34,20 +34,22 @@ class HoldRequest:
 def take(
     engine: Engine,
     basket: Basket,
-    own_writes: Callable[[int], Sequence[Write]],
+    holding: Callable[[], Holding],
+    own_writes: Callable[[Holding], Sequence[Write]],
     settle: Callable[[Sequence[Reason | None]], _Answer | None],
 ) -> _Answer | None:
     """Take the basket in one transaction with the caller's own writes; return what `settle` answers, None if taken.
 
-    `own_writes(now)` are written first. When an attempt is refused, `settle` is shown the reasons of those own writes
-    before anything else is looked at: it returns an answer (a replay), or None to go on, having learnt what it needs
-    (PROTOCOL.md 7). Raises Refused once a shortage is proved, TooManyLines where it would be over 100 writes, and Busy
-    when the attempts are used up: never a shortage that was not proved.
+    `holding()` is asked anew for each attempt, and `own_writes` of it are written first. When an attempt is refused,
+    `settle` is shown the reasons of those own writes before anything else is looked at: it returns an answer (a
+    replay), or None to go on, having learnt what it needs (PROTOCOL.md 7). Raises Refused once a shortage is proved,
+    TooManyLines where it would be over 100 writes, and Busy when the attempts are used up: never a shortage that was
+    not proved.
     """
     for attempt in engine.retries:
-        now = engine.clock.now()
-        own = own_writes(now)
-        changes = basket.changes()
+        held = holding()
+        own = own_writes(held)
+        changes = basket.changes(held)
         if len(own) + len(changes) > MAX_ACTIONS:
             raise TooManyLines("These quantities are spread too widely to be taken at once; ask for fewer lines.")
         try:
@@ -65,38 +67,59 @@ def take(
                 basket.draw_anew()
             else:
                 overtaken = attempt > 0 and any(reason is not None for reason in refusal.reasons[: len(own)])
-                wait = basket.learn(changes, refusal.reasons[len(own) :], now) or overtaken
+                wait = basket.learn(changes, refusal.reasons[len(own) :], held.now) or overtaken
         if wait:
             engine.retries.wait(attempt)
     raise Busy
 
 
-def hold(engine: Engine, catalogue: Catalogue, request: HoldRequest) -> ReservationItem:
+def nothing_beside(_: ReservationItem) -> Sequence[Write]:
+    """Return no further writes."""
+    return ()
+
+
+def hold(
+    engine: Engine,
+    rooms: Rooms,
+    request: HoldRequest,
+    beside: Callable[[ReservationItem], Sequence[Write]] = nothing_beside,
+) -> ReservationItem:
     """Hold all lines or none, and return the reservation; the same key and body return the same one.
 
-    One transaction writes the reservation, the shards drawn from and the user's limits; the put's condition is the
-    idempotency lock (PROTOCOL.md 3). Raises Refused naming every line that stood in the way, IdempotencyKeyReused where
-    the key came with another body before, TooManyLines, MixedCurrencies and Busy.
+    One transaction writes the reservation, what it claims, the user's limits and whatever the caller wants `beside` it;
+    the put's condition is the idempotency lock (PROTOCOL.md 3). Raises Refused naming every line that stood in the way,
+    Malformed where two lines want the same, IdempotencyKeyReused where the key came with another body before,
+    TooManyLines, MixedCurrencies and Busy.
     """
     key = Keys(request.tenant).reservation(request.user, request.route, request.idempotency_key)
+    standard = engine.lengths.of(line.kind for line in request.lines)
+    length = min(request.hold_seconds or standard, engine.lengths.longest)
+    written: list[ReservationItem] = []
 
-    def own_writes(now: int) -> list[Write]:
+    def holding() -> Holding:
+        now = engine.clock.now()
+        return Holding(public_id(key, None), now, now + length * 1000)
+
+    def own_writes(held: Holding) -> list[Write]:
         record = ReservationItem(
             *key,
             user_id=request.user,
             status=State.HELD.value,
             v=1,
-            lines=[demand.stored() for demand in basket.demands],
-            allocation={name: units for demand in basket.demands for name, units in basket.allocation(demand).items()},
-            created_at=now,
-            expires_at=now + length * 1000,
-            first_expires_at=now + length * 1000,
+            lines=basket.lines(),
+            allocation=basket.allocation(),
+            units=basket.units() or None,
+            spans=basket.spans() or None,
+            source=request.route,
+            created_at=held.now,
+            expires_at=held.until,
+            first_expires_at=held.until,
             body_hash=request.body_hash,
-            due=now + length * 1000,
+            due=held.until,
             due_bucket=due_bucket(key),
         )
         written.append(record)
-        return [Put(record, ReservationItem.pk.does_not_exist())]
+        return [Put(record, ReservationItem.pk.does_not_exist()), *beside(record)]
 
     def settle(reasons: Sequence[Reason | None]) -> ReservationItem | None:
         reason = reasons[0]
@@ -104,12 +127,10 @@ def hold(engine: Engine, catalogue: Catalogue, request: HoldRequest) -> Reservat
             return None
         return _replayed(read(ReservationItem, reason.item), request)
 
-    length = min(request.hold_seconds or engine.lengths.standard, engine.lengths.longest)
-    written: list[ReservationItem] = []
     try:
-        basket = Basket(engine, catalogue, request.tenant, request.user, merged(request.lines))
-        return take(engine, basket, own_writes, settle) or written[-1]
-    except (Refused, MixedCurrencies):
+        basket = Basket(engine, rooms, request.tenant, request.user, merged(request.lines))
+        return take(engine, basket, holding, own_writes, settle) or written[-1]
+    except (Refused, Malformed):
         known = engine.store.get(ReservationItem, key)
         if known is None:
             raise

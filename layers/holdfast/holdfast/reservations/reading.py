@@ -46,12 +46,18 @@ def state_at(record: ReservationItem, now: int) -> State:
 
 
 def list_of(
-    engine: Engine, tenant: str, user: str, status: State | None, limit: int, token: str | None
+    engine: Engine,
+    tenant: str,
+    user: str,
+    status: State | None,
+    limit: int,
+    token: str | None,
+    source: str | None = None,
 ) -> ReservationPage:
     """Return up to `limit` reservations and deal holds of a user, in the stable order of their ids.
 
-    With a `status` a page may come short, even empty, and still have a `next`. Raises Malformed for a token that is not
-    one.
+    With a `status`, or a `source` (the route they came by), a page may come short, even empty, and still have a `next`.
+    Raises Malformed for a token that is not one.
     """
     partition = Keys(tenant).user(user)
     first, after = _from_token(token, partition)
@@ -62,7 +68,11 @@ def list_of(
             return ReservationPage(found, _to_token(prefix))
         page = engine.store.query(partition, prefix, limit, after)
         items = [read(ReservationItem, raw) for raw in page.items]
-        found += [item for item in items if not _is_bought_hold(item) and status in (None, state_at(item, now))]
+        found += [
+            item
+            for item in items
+            if not _is_bought_hold(item) and status in (None, state_at(item, now)) and source in (None, item.source)
+        ]
         if page.after is not None:
             return ReservationPage(found, _to_token(page.after.sk))
         limit, after = limit - len(items), None

@@ -2,11 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 
-from holdfast.claims.pool import Pool, terms_of
+from holdfast.claims.pool import Pool
+from holdfast.claims.terms import terms_of
 from holdfast.platform.clock import Clock
-from holdfast.platform.dynamodb import Store, read
+from holdfast.platform.dynamodb import RawItem, Store, read
+from holdfast.platform.errors import Fault
 from holdfast.platform.items import ProductItem
 from holdfast.platform.tables import Key, Keys
+from holdfast.reservations.engine import Demand, LineRequest, Opening
+from holdfast.reservations.pool_demand import PoolDemand
 
 KNOWN_FOR = 10_000
 """Milliseconds; how stale is of no matter to correctness, since the claimed items are guarded by their own terms."""
@@ -25,33 +29,42 @@ def pool_of(product: ProductItem, product_id: str) -> Pool:
 
 
 class ProductFacts:
-    """The products room as the engine's catalogue."""
+    """The products room's answers about lines of kind `product`."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
         self._known: dict[tuple[str, str], tuple[Pool, int]] = {}
 
-    def pool(self, tenant: str, product_id: str) -> Pool | None:
+    def wants(self, tenant: str, line: LineRequest, now: int) -> Sequence[Key]:
+        """Return the product's key, unless memory knows it."""
+        product_id = _id_of(line)
+        return [] if self._remembered(tenant, product_id, now) else [Keys(tenant).product(product_id)]
+
+    def demand(self, opening: Opening, line: LineRequest, items: Mapping[Key, RawItem]) -> Demand | Fault:
+        """Return a demand for the product's stock, on the terms that memory or `items` have."""
+        tenant, product_id = opening.tenant, _id_of(line)
+
+        def refresh() -> Pool | Fault:
+            return self._pool(tenant, product_id) or _unknown(line)
+
+        pool = self._remembered(tenant, product_id, opening.now)
+        if pool is None:
+            item = items.get(Keys(tenant).product(product_id))
+            if item is None:
+                return _unknown(line)
+            pool = self._learn(tenant, product_id, read(ProductItem, item), opening.now)
+        return PoolDemand.of(opening, line, pool, refresh)
+
+    def _remembered(self, tenant: str, product_id: str, now: int) -> Pool | None:
+        known = self._known.get((tenant, product_id))
+        return known[0] if known is not None and 0 <= now - known[1] < KNOWN_FOR else None
+
+    def _pool(self, tenant: str, product_id: str) -> Pool | None:
         """Return the pool and terms of a product as they are now, or None."""
         now = self._clock.now()
         product = self._store.get(ProductItem, Keys(tenant).product(product_id))
         return None if product is None else self._learn(tenant, product_id, product, now)
-
-    def pools(self, tenant: str, product_ids: Sequence[str]) -> Mapping[str, Pool]:
-        """Return the pools and terms of those products that exist; what memory does not have is read in one request."""
-        now = self._clock.now()
-        found: dict[str, Pool] = {}
-        unknown: dict[Key, str] = {}
-        for product_id in product_ids:
-            known = self._known.get((tenant, product_id))
-            if known is not None and 0 <= now - known[1] < KNOWN_FOR:
-                found[product_id] = known[0]
-            else:
-                unknown[Keys(tenant).product(product_id)] = product_id
-        for key, item in self._store.batch_get(unknown).items():
-            found[unknown[key]] = self._learn(tenant, unknown[key], read(ProductItem, item), now)
-        return found
 
     def _learn(self, tenant: str, product_id: str, product: ProductItem, now: int) -> Pool:
         if len(self._known) >= _MOST_PRODUCTS:
@@ -59,3 +72,12 @@ class ProductFacts:
         pool = pool_of(product, product_id)
         self._known[tenant, product_id] = (pool, now)
         return pool
+
+
+def _id_of(line: LineRequest) -> str:
+    assert line.product_id is not None
+    return line.product_id
+
+
+def _unknown(line: LineRequest) -> Fault:
+    return Fault(line.field, "There is no such product.", "product_not_found")

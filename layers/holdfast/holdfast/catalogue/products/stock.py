@@ -1,27 +1,20 @@
 """Products and their stock: put on sale, read, counted, restocked."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from holdfast.catalogue.products.facts import pool_name, pool_of
+from holdfast.catalogue.products.facts import pool_of
 from holdfast.claims.changes import netted
 from holdfast.claims.pool import Pool, restock
+from holdfast.claims.shards import new_shards, shards_for, spread_new
 from holdfast.platform.dynamodb import Cancelled, Contended, Put, Update, Write, read
 from holdfast.platform.errors import Busy, ProductNotFound, StockBelowCommitted
-from holdfast.platform.items import CounterItem, PoolShardItem, ProductItem
-from holdfast.platform.tables import Key, Keys, product_of
+from holdfast.platform.items import PoolShardItem, ProductItem
+from holdfast.platform.tables import Keys, product_of
 from holdfast.reservations.draws import Short, Unsettled, find
 from holdfast.reservations.engine import Engine
 from holdfast.reservations.idempotency import KeyedRequest
-
-MOST_SHARDS = 64
-"""Shards of one pool: all of them, the product and its idempotency record fit one transaction of 100."""
-
-RESERVES_PER_SHARD = 250
-"""Reserves a second that one shard is planned for. AWS allows an item 1 000 write units a second and a transactional
-write takes two; half of that is kept for releases and for transactions that meet each other."""
-
-_STOCK_PER_SHARD = 1_000
+from holdfast.reservations.numbering import next_number
 
 
 @dataclass(frozen=True)
@@ -48,12 +41,6 @@ class StockCount:
     sold: int
 
 
-def shards_for(stock: int, expected_peak: int | None) -> int:
-    """Return how many shards a pool needs: by the expected peak, else by its size; 1 for a small one, at most 64."""
-    wanted = stock // _STOCK_PER_SHARD if expected_peak is None else -(-expected_peak // RESERVES_PER_SHARD)
-    return max(1, min(MOST_SHARDS, wanted, max(stock, 1)))
-
-
 def create(engine: Engine, tenant: str, product: NewProduct, keyed: KeyedRequest | None) -> ProductItem:
     """Put a product on sale and return it; the same idempotency key returns it as it was then.
 
@@ -63,7 +50,7 @@ def create(engine: Engine, tenant: str, product: NewProduct, keyed: KeyedRequest
     known = keyed.replay(engine.store) if keyed else None
     if known is not None:
         return ProductItem(**known)
-    product_id = str(_next_number(engine, Keys(tenant).counter("products")))
+    product_id = str(next_number(engine, Keys(tenant).counter("products")))
     now = engine.clock.now()
     item = ProductItem(
         *Keys(tenant).product(product_id),
@@ -79,7 +66,7 @@ def create(engine: Engine, tenant: str, product: NewProduct, keyed: KeyedRequest
         created_at=now,
         updated_at=now,
     )
-    shards = _new_shards(Keys(tenant), item, pool_of(item, product_id))
+    shards = new_shards(Keys(tenant), pool_of(item, product_id), product.total_stock)
     own: list[Write] = [Put(item, ProductItem.pk.does_not_exist()), *map(Put, shards)]
     for attempt in engine.retries:
         try:
@@ -149,7 +136,7 @@ def set_total(engine: Engine, tenant: str, product_id: str, total: int) -> None:
         if difference == 0:
             return
         pool = pool_of(product, product_id)
-        units = _spread_new(pool, difference) if difference > 0 else _surplus(engine, keys, pool, -difference)
+        units = spread_new(pool.shards, difference) if difference > 0 else _surplus(engine, keys, pool, -difference)
         if units is None:
             engine.retries.wait(attempt)
             continue
@@ -171,38 +158,3 @@ def _surplus(engine: Engine, keys: Keys, pool: Pool, quantity: int) -> Mapping[i
     if isinstance(found, Unsettled):
         return None
     return {number: -units for number, units in found.units.items()}
-
-
-def _spread_new(pool: Pool, quantity: int) -> dict[int, int]:
-    each, rest = divmod(quantity, pool.shards)
-    return {number: each + (number < rest) for number in range(pool.shards) if each + (number < rest)}
-
-
-def _new_shards(keys: Keys, product: ProductItem, pool: Pool) -> Sequence[PoolShardItem]:
-    units = _spread_new(pool, product.total_stock)
-    return [
-        PoolShardItem(
-            *keys.pool_shard(pool_name(id_of(product)), number),
-            available=units.get(number, 0),
-            held=0,
-            sold=0,
-            total=units.get(number, 0),
-            released=0,
-            revision=product.revision,
-            price_minor=product.price_minor,
-            currency=product.currency,
-            on_sale=product.on_sale,
-            max_per_user=product.max_per_user,
-        )
-        for number in range(pool.shards)
-    ]
-
-
-def _next_number(engine: Engine, key: Key) -> int:
-    """Return the counter's next number; where an answer was lost a number is skipped, never given twice."""
-    for attempt in engine.retries:
-        try:
-            return read(CounterItem, engine.store.write(Update(key, [CounterItem.last.add(1)]))).last
-        except Contended:
-            engine.retries.wait(attempt)
-    raise Busy

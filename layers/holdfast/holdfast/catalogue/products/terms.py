@@ -12,7 +12,7 @@ from pynamodb.expressions.update import Action
 
 from holdfast.catalogue.products.facts import pool_of
 from holdfast.catalogue.products.stock import get
-from holdfast.claims.pool import Terms, terms_of
+from holdfast.claims.terms import Terms, terms_of
 from holdfast.platform.dynamodb import Cancelled, Contended, Update
 from holdfast.platform.errors import Busy
 from holdfast.platform.items import ItemOnSale, PoolShardItem, ProductItem
