@@ -1,0 +1,193 @@
+"""All functions in this process over an emulated AWS, and every call to AWS that each of them makes."""
+
+import importlib.util
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+
+import boto3
+import botocore.client
+import pytest
+from moto import mock_aws
+
+from holdfast.identity import service_keys
+from holdfast.platform.caller import Caller, to_context
+from holdfast.platform.tables import IDENTITY_SCHEMA, TABLE_SCHEMA
+from local import build
+
+TENANT = "some-shop"
+CONTEXT = to_context(Caller(TENANT, "key-1", frozenset(service_keys.ROLES)))
+RESOURCES = {"table": "Table", "identity": "IdentityTable", "expiry": "ExpiryQueue", "dead": "DeadLetterQueue"}
+
+
+class LambdaContext:
+    """As much of Lambda's context as the functions look at."""
+
+    function_name = "function"
+    memory_limit_in_mb = 512
+    invoked_function_arn = "arn:aws:lambda:us-east-1:000000000000:function:function"
+    aws_request_id = "0"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 20_000
+
+
+@dataclass(frozen=True)
+class Call:
+    """One action on one resource, and the partition keys it touches."""
+
+    action: str
+    resource: str
+    leading_keys: frozenset[str] = frozenset()
+
+
+@dataclass
+class World:
+    """The functions, and every call to AWS that each has made."""
+
+    folders: dict[str, ModuleType]
+    calls: dict[str, set[Call]] = field(default_factory=dict)
+    running: str = ""
+
+    @contextmanager
+    def as_function(self, folder: str) -> Iterator[ModuleType]:
+        self.running = folder
+        try:
+            yield self.folders[folder]
+        finally:
+            self.running = ""
+
+    def invoke(self, folder: str, event: dict[str, Any]) -> Any:
+        with self.as_function(folder) as function:
+            return function.handler(event, LambdaContext())
+
+    def request(
+        self,
+        folder: str,
+        method: str,
+        path: str,
+        body: Any = None,
+        query: dict[str, str] | None = None,
+        key: str = "",
+        refused: bool = False,
+    ) -> Any:
+        headers = {"content-type": "application/json"} | ({"idempotency-key": key} if key else {})
+        answer = self.invoke(
+            folder,
+            {
+                "resource": path,
+                "path": path,
+                "httpMethod": method,
+                "headers": headers,
+                "multiValueHeaders": {name: [value] for name, value in headers.items()},
+                "queryStringParameters": query,
+                "multiValueQueryStringParameters": {name: [value] for name, value in (query or {}).items()} or None,
+                "pathParameters": None,
+                "stageVariables": None,
+                "requestContext": {"requestId": "r", "authorizer": CONTEXT, "stage": "local", "path": path},
+                "body": None if body is None else json.dumps(body),
+                "isBase64Encoded": False,
+            },
+        )
+        expected = range(400, 500) if refused else range(200, 300)
+        assert answer["statusCode"] in expected, f"{method} {path}: {answer['body']}"
+        return json.loads(answer["body"]) if answer.get("body") else None
+
+
+@contextmanager
+def recorded(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """All functions over empty tables and queues, their calls written down."""
+    for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "holdfast")
+    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "Holdfast")
+    with mock_aws():
+        dynamodb = boto3.client("dynamodb")
+        for name, schema in (("table", TABLE_SCHEMA), ("identity", IDENTITY_SCHEMA)):
+            declared = {key: value for key, value in schema.items() if key not in _NOT_OF_CREATE_TABLE}
+            dynamodb.create_table(TableName=name, **declared)
+        sqs = boto3.client("sqs")
+        queues = {name: sqs.create_queue(QueueName=name)["QueueUrl"] for name in ("expiry", "dead")}
+        for name, value in {
+            "TABLE_NAME": "table",
+            "IDENTITY_TABLE_NAME": "identity",
+            "EXPIRY_QUEUE_URL": queues["expiry"],
+            "DEAD_LETTER_QUEUE_URL": queues["dead"],
+            "HOLD_SECONDS": "600",
+            "LISTING_HOLD_SECONDS": "900",
+            "VENUE_HOLD_SECONDS": "900",
+            "HOLD_SECONDS_MAX": "3600",
+            "EXTEND_SECONDS": "60",
+            "DEFAULT_CURRENCY": "USD",
+        }.items():
+            monkeypatch.setenv(name, value)
+        made = World({path.parent.name: _module(path.parent.name) for path in build.ROOT.glob("functions/*/app.py")})
+        original = botocore.client.BaseClient._make_api_call
+
+        def noted(client: Any, operation: str, arguments: dict[str, Any]) -> Any:
+            if made.running:
+                service = client.meta.service_model.service_name
+                made.calls.setdefault(made.running, set()).update(_calls(service, operation, arguments))
+            return original(client, operation, arguments)
+
+        monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", noted)
+        yield made
+
+
+_NOT_OF_CREATE_TABLE = {"TimeToLiveSpecification", "StreamSpecification"}
+_IN_TRANSACTION = {
+    "Put": "PutItem",
+    "Update": "UpdateItem",
+    "Delete": "DeleteItem",
+    "ConditionCheck": "ConditionCheckItem",
+    "Get": "GetItem",
+}
+
+
+def _module(folder: str) -> ModuleType:
+    path = build.ROOT / "functions" / folder / "app.py"
+    spec = importlib.util.spec_from_file_location(f"permissions_of_{folder}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _calls(service: str, operation: str, arguments: dict[str, Any]) -> set[Call]:
+    """What IAM is asked for one request: a transaction needs the action of each item in it."""
+    if service == "sqs":
+        queue = RESOURCES[arguments["QueueUrl"].rpartition("/")[2]]
+        return {Call("sqs:SendMessage" if operation.startswith("SendMessage") else f"sqs:{operation}", queue)}
+    assert service == "dynamodb", service
+    match operation:
+        case "TransactWriteItems" | "TransactGetItems":
+            return {
+                Call(f"dynamodb:{_IN_TRANSACTION[kind]}", RESOURCES[item["TableName"]], frozenset({_partition(item)}))
+                for action in arguments["TransactItems"]
+                for kind, item in action.items()
+            }
+        case "BatchGetItem":
+            return {
+                Call("dynamodb:BatchGetItem", RESOURCES[table], frozenset(key["pk"]["S"] for key in wanted["Keys"]))
+                for table, wanted in arguments["RequestItems"].items()
+            }
+        case "Query" if "IndexName" in arguments:
+            return {Call("dynamodb:Query", f"{RESOURCES[arguments['TableName']]}/index/{arguments['IndexName']}")}
+        case "Query":
+            placeholder = re.match(r"\(*#?\w+ = (:\w+)", arguments["KeyConditionExpression"])
+            assert placeholder, arguments["KeyConditionExpression"]
+            keys = frozenset({arguments["ExpressionAttributeValues"][placeholder[1]]["S"]})
+            return {Call("dynamodb:Query", RESOURCES[arguments["TableName"]], keys)}
+    return {Call(f"dynamodb:{operation}", RESOURCES[arguments["TableName"]], frozenset({_partition(arguments)}))}
+
+
+def _partition(item: dict[str, Any]) -> str:
+    return str((item.get("Key") or item["Item"])["pk"]["S"])
