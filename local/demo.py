@@ -26,6 +26,25 @@ PRODUCTS: tuple[dict[str, Any], ...] = (
 )
 
 
+EVENT = {"name": "Opening night", "date": "2030-06-01T19:30:00Z", "venue": "Old Theatre"}
+STALLS: dict[str, Any] = {"ticketType": "Stalls", "price": "80.00", "numbered": True}
+STANDING: dict[str, Any] = {"ticketType": "Standing", "price": "30.00", "numbered": False, "quantity": 300}
+SEAT_ROWS, SEATS_A_ROW = 10, 20
+HALL: dict[str, Any] = {
+    "name": "Paradise Hall",
+    "address": "1 High Street, Springfield",
+    "capacity": 250,
+    "basePriceCents": 50_000,
+    "currency": "USD",
+    "timeZone": "America/New_York",
+    "prefix": "PAR",
+}
+RESALE: tuple[dict[str, Any], ...] = (
+    {"title": "Opening night, standing", "price": "25.00", "userId": "grace"},
+    {"title": "Closing night, row 3", "price": "70.00", "userId": "linus"},
+)
+
+
 @dataclass(frozen=True)
 class Demo:
     """What a newcomer needs to try the API; written to .local/demo.json as it stands."""
@@ -35,6 +54,9 @@ class Demo:
     tenant: str
     accounts: list[str]
     products: list[dict[str, Any]]
+    event: dict[str, Any]
+    hall: dict[str, Any]
+    tickets: list[dict[str, Any]]
 
     def write(self, path: Path) -> None:
         """Keep it where tools find it."""
@@ -58,16 +80,38 @@ class Demo:
 
 
 def load(stack: Stack) -> Demo:
-    """Issue the demo tenant's service key, and put its products on sale over HTTP with it."""
+    """Issue the demo tenant's service key, and with it put everything on sale over HTTP."""
     service_key = issue_service_key(stack, TENANT, "demo data")
     client = Client(stack.base_url, service_key)
-    products = []
-    for product in PRODUCTS:
-        answer = client.post("/api/products", product)
-        if answer.status != 201:
-            raise Failure(f"the demo product {product['name']!r} was answered {answer.status}: {answer.body}")
-        products.append(answer.body["data"])
-    return Demo(stack.base_url, service_key, TENANT, list(ACCOUNTS), products)
+    return Demo(
+        stack.base_url,
+        service_key,
+        TENANT,
+        list(ACCOUNTS),
+        products=[_made(client, "/api/products", product)["data"] for product in PRODUCTS],
+        event=_event(client),
+        hall=_made(client, "/api/v1/venues", HALL),
+        tickets=[_made(client, "/api/tickets", ticket) for ticket in RESALE],
+    )
+
+
+def _event(client: Client) -> dict[str, Any]:
+    """Put an event on sale, numbered seats in rows and standing room, and return it with its ticket types."""
+    event: dict[str, Any] = _made(client, "/api/events", EVENT)
+    path = f"/api/events/{event['id']}"
+    stalls, standing = (_made(client, f"{path}/ticket-types", kind) for kind in (STALLS, STANDING))
+    seats = list(range(1, SEATS_A_ROW + 1))
+    rows = [{"rowNumber": row, "seatNumbers": seats} for row in range(1, SEAT_ROWS + 1)]
+    _made(client, f"{path}/seats", {"ticketTypeId": stalls["ticketTypeId"], "rows": rows})
+    return event | {"ticketTypes": [stalls | {"quantity": SEAT_ROWS * SEATS_A_ROW}, standing]}
+
+
+def _made(client: Client, path: str, body: dict[str, Any]) -> Any:
+    """Send what is to be made, and return what the API made of it."""
+    answer = client.post(path, body)
+    if answer.status not in (200, 201):
+        raise Failure(f"demo data sent to {path} was answered {answer.status}: {answer.body}")
+    return answer.body
 
 
 def issue_service_key(stack: Stack, tenant: str, label: str) -> str:
@@ -89,7 +133,13 @@ def warm(stack: Stack, demo: Demo) -> None:
         "/api/v1/openapi.json",
         "/api/v1/reservations?user_id=ada",
         "/api/users/ada/reservations",
+        "/api/purchases/none",
         "/api/products",
+        "/api/events",
+        "/api/tickets",
+        "/api/v1/venues",
+        "/api/v1/bookings",
+        "/api/v1/users",
         "/nothing-here",
     ]
     lambdas = stack.client("lambda")

@@ -36,9 +36,6 @@ def serve(port: int) -> None:
 
 
 def _print_ready(loaded: demo.Demo, seconds: float) -> None:
-    on_sale = "\n".join(
-        f"    {product['id']:<6} {product['name']} ({product['total_stock']})" for product in loaded.products
-    )
     print(
         f"""
 Holdfast is ready after {seconds:.0f} s.
@@ -47,8 +44,7 @@ Holdfast is ready after {seconds:.0f} s.
   Documentation  {loaded.base_url}/api/v1/docs
   Service key    {loaded.service_key}   (tenant {loaded.tenant}; may act for any user)
   Demo accounts  {", ".join(loaded.accounts)}
-  On sale
-{on_sale}
+{_on_sale(loaded)}
 
 Reserve one piece; paste this into another terminal:
 
@@ -57,6 +53,26 @@ Reserve one piece; paste this into another terminal:
 The same is in .local/demo.json. Ctrl-C stops everything.
 """,
         flush=True,
+    )
+
+
+def _on_sale(loaded: demo.Demo) -> str:
+    """What a newcomer can try, a line each, under the ids that the API knows it by."""
+    event, hall = loaded.event, loaded.hall
+    lines = {
+        "Products": [(product["id"], f"{product['name']} ({product['total_stock']})") for product in loaded.products],
+        f"Event {event['id']}, {event['name']}": [
+            (kind["ticketTypeId"], f"{kind['ticketType']} ({kind['quantity']})") for kind in event["ticketTypes"]
+        ],
+        "Hall": [(hall["id"], f"{hall['name']} (up to {hall['capacity']} guests)")],
+        "Resale tickets": [
+            (ticket["id"], f"{ticket['title']} (sold by {ticket['userId']})") for ticket in loaded.tickets
+        ],
+    }
+    return "\n".join(
+        line
+        for heading, things in lines.items()
+        for line in (f"  {heading}", *(f"    {number!s:<6} {text}" for number, text in things))
     )
 
 
