@@ -1,0 +1,1 @@
+"""The halls room: venues that are booked for stretches of time, exclusively."""
