@@ -11,7 +11,7 @@ from holdfast.platform.tables import Key, Keys
 from holdfast.reservations.engine import Engine
 
 MOST_LOOKS = 4
-"""How often a page looks further back for what it still lacks, where much of what was listed is sold."""
+"""How often one page looks on for what it still lacks, where much of what it comes by is not to be shown."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from holdfast.catalogue.listings.lists import find_all
+from holdfast.catalogue.listings.lists import MOST_LOOKS, find_all
 from holdfast.platform.errors import (
     Forbidden,
     OrderNotFound,
@@ -119,8 +119,14 @@ def list_of(engine: Engine, tenant: str, user: str, limit: int, token: str | Non
 
     A page may come short, even empty, and still have a `next`. Raises Malformed for a token that is not of this list.
     """
-    page = reading.list_of(engine, tenant, user, None, limit, token, SOURCE)
-    return OrderPage(_now(engine, page.items), page.next)
+    found: list[ReservationItem] = []
+    for _ in range(MOST_LOOKS):
+        page = reading.list_of(engine, tenant, user, None, limit - len(found), token, SOURCE)
+        found += page.items
+        token = page.next
+        if token is None or len(found) == limit:
+            break
+    return OrderPage(_now(engine, found), token)
 
 
 def cancel(engine: Engine, tenant: str, order_id: str, buyer: str | None) -> Order:
