@@ -47,6 +47,7 @@ SENDINGS = [
         201,
         strict=True,
     ),
+    Sending("POST", "/api/v1/users", {"name": "Asha", "phone": "9876543210", "email": "asha@example.com"}, 200),
 ]
 """Sent in this order after `prepare`, each is answered with its success."""
 

@@ -96,6 +96,11 @@ def test_a_script_in_any_header(api: Api, sending: Sending, header: str) -> None
         "/api/v1/reservations?user_id=alice&status={}",
         "/api/v1/reservations?user_id=alice&next={}",
         "/api/v1/reservations?user_id=alice&limit={}",
+        "/api/v1/users/{}",
+        "/api/v1/users/phone/{}",
+        "/api/v1/users?role={}",
+        "/api/v1/users?page={}",
+        "/api/v1/users?next={}",
         "/api/v1/health?{}",
     ],
 )
