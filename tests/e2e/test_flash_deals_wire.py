@@ -11,25 +11,9 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.e2e.wire import answered, moment, refused
+
 Id = Callable[[str], Any]
-
-
-def moment(text: str) -> datetime:
-    return datetime.fromisoformat(text)
-
-
-def answered(answer: httpx.Response, status: int) -> Any:
-    assert answer.status_code == status, answer.text
-    assert answer.headers["Content-Type"] == "application/json"
-    return answer.json()
-
-
-def refused(answer: httpx.Response, status: int, code: str) -> Any:
-    body = answered(answer, status)
-    assert (body["success"], body["code"]) == (False, code)
-    assert body["error"]
-    assert body["request_id"]
-    return body
 
 
 def units(client: httpx.Client, product: Any) -> tuple[int, int, int]:
