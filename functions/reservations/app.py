@@ -4,11 +4,10 @@ from holdfast.platform import cold_start  # before everything that is large
 
 # isort: split
 from functools import cache
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
-from pydantic import BaseModel, ConfigDict, Field
 
 from holdfast.catalogue.products.facts import ProductFacts
 from holdfast.platform import http
@@ -24,28 +23,28 @@ from holdfast.platform.errors import (
     ReservationOver,
     TooManyLines,
 )
-from holdfast.platform.fields import (
-    Currency,
-    Moment,
-    OptionalKey,
-    ProductId,
-    Quantity,
-    RequiredKey,
-    ShownProductId,
-    ShownReservationId,
-    ShownUserId,
-    UserId,
-    UserInQuery,
-)
-from holdfast.platform.items import ReservationItem
+from holdfast.platform.fields import OptionalKey, RequiredKey, UserInQuery
+from holdfast.platform.items import LineMap, ReservationItem
 from holdfast.platform.settings import ReservationsSettings, settings
 from holdfast.reservations import reading
 from holdfast.reservations.ending import cancel
-from holdfast.reservations.engine import Engine, HoldLengths, LineRequest
+from holdfast.reservations.engine import Engine, HoldLengths, LineRequest, Room
 from holdfast.reservations.extension import extend
 from holdfast.reservations.holding import HoldRequest, hold
 from holdfast.reservations.idempotency import hash_of
 from holdfast.reservations.states import State
+from holdfast.reservations.wire import (
+    SHOWN_LINES,
+    Reservation,
+    ReservationBody,
+    ReservationLineBody,
+    ReservationList,
+    ReservationTotal,
+    VenueLineBody,
+)
+
+if TYPE_CHECKING:
+    from holdfast.catalogue.events.facts import TicketTypeFacts
 
 app = APIGatewayRestResolver(
     enable_validation=True, response_validation_error_http_code=500, json_body_deserializer=http.read_json
@@ -61,82 +60,40 @@ ReservationId = Annotated[
 ]
 
 
-class ReservationLineBody(BaseModel):
-    """So many of one product."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    kind: Literal["product"]
-    product_id: ProductId
-    quantity: Quantity
-
-
-class ReservationBody(BaseModel):
-    """A cart to hold, all lines or none."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    items: list[ReservationLineBody] = Field(
-        min_length=1, max_length=100, description="Lines of the same product count as one; at most 20 different ones."
-    )
-    user_id: UserId | None = Field(None, description="For whom; a service key must say.", examples=["alice"])
-    hold_seconds: Annotated[int, Field(strict=True, ge=1, le=86_400)] | None = Field(
-        None,
-        description="How long to hold; the stage's standard length unless given, never beyond its longest.",
-        examples=[600],
-    )
-
-
-class ReservationLine(BaseModel):
-    """A line as it is held."""
-
-    kind: Literal["product"]
-    product_id: ShownProductId
-    quantity: int = Field(examples=[1])
-    unit_price_minor: int = Field(description="Price of one, in minor units of the currency.", examples=[1999])
-    price_minor: int = Field(description="Price of the line, in minor units of the currency.", examples=[1999])
-    currency: Currency
-    state: State
-
-
-class ReservationTotal(BaseModel):
-    """What all lines of one currency cost."""
-
-    currency: Currency
-    amount_minor: int = Field(description="In minor units of the currency.", examples=[1999])
-
-
-class Reservation(BaseModel):
-    """A reservation: what is held, for whom, at which price, and until when."""
-
-    id: ShownReservationId
-    status: State
-    user_id: ShownUserId
-    items: list[ReservationLine]
-    totals: list[ReservationTotal]
-    created_at: Moment
-    expires_at: Moment = Field(examples=["2026-03-01T10:10:00.250Z"])
-
-
-class ReservationList(BaseModel):
-    """Some of a user's reservations; `next` asks for more and is null at the end."""
-
-    items: list[Reservation]
-    next: str | None = Field(examples=[None])
-
-
 @cache
 def engine() -> Engine:
     """Return this warm function's engine."""
     known = settings(ReservationsSettings)
-    lengths = HoldLengths(known.hold_seconds, known.hold_seconds_max, known.extend_seconds)
+    by_kind = {"listing": known.listing_hold_seconds, "venue": known.venue_hold_seconds}
+    lengths = HoldLengths(known.hold_seconds, known.hold_seconds_max, known.extend_seconds, by_kind)
     return Engine(connect(known.table_name), lengths)
 
 
 @cache
-def catalogue() -> ProductFacts:
-    """Return what this warm function knows of products."""
-    return ProductFacts(engine().store, engine().clock)
+def room(kind: str) -> Room:
+    """Return the room for lines of a kind; one that nobody asked for yet is not even imported."""
+    if kind == "product":
+        return ProductFacts(engine().store, engine().clock)
+    if kind == "listing":
+        from holdfast.catalogue.listings.lines import ListingRoom
+
+        return ListingRoom()
+    if kind == "venue":
+        from holdfast.catalogue.halls.lines import VenueRoom
+
+        return VenueRoom()
+    from holdfast.catalogue.events.lines import BestSeats, CountedTickets, NamedSeats
+
+    if kind == "ticket":
+        return CountedTickets(_ticket_types())
+    return NamedSeats(_ticket_types()) if kind == "seat" else BestSeats(_ticket_types())
+
+
+@cache
+def _ticket_types() -> "TicketTypeFacts":
+    from holdfast.catalogue.events.facts import TicketTypeFacts
+
+    return TicketTypeFacts(engine().store, engine().clock)
 
 
 @app.post(
@@ -162,12 +119,10 @@ def create(
         route="reservations",
         idempotency_key=idempotency_key,
         body_hash=hash_of(body.model_dump(mode="json")),
-        lines=[
-            LineRequest(line.product_id, line.quantity, f"items.{number}") for number, line in enumerate(body.items)
-        ],
+        lines=[_line(line, f"items.{number}") for number, line in enumerate(body.items)],
         hold_seconds=body.hold_seconds,
     )
-    record = hold(engine(), catalogue(), request)
+    record = hold(engine(), room, request)
     return _shaped(record, State(record.status))
 
 
@@ -239,28 +194,41 @@ def _now(record: ReservationItem) -> Reservation:
     return _shaped(record, reading.state_at(record, engine().clock.now()))
 
 
+def _line(line: ReservationLineBody, field: str) -> LineRequest:
+    return (
+        _venue_line(line, field) if isinstance(line, VenueLineBody) else LineRequest(field=field, **line.model_dump())
+    )
+
+
+def _venue_line(line: VenueLineBody, field: str) -> LineRequest:
+    from zoneinfo import ZoneInfo
+
+    from holdfast.catalogue.halls.moments import read_moment
+
+    utc = ZoneInfo("UTC")
+    start, end = read_moment(line.start, utc, f"{field}.start"), read_moment(line.end, utc, f"{field}.end")
+    if end <= start:
+        raise Malformed(faults=[Fault(f"{field}.end", "The end is not after the start.", "end_not_after_start")])
+    return LineRequest("venue", field, venue_id=line.venue_id, start=start, end=end)
+
+
 def _shaped(record: ReservationItem, state: State) -> Reservation:
-    lines = [
-        ReservationLine(
-            kind=line.kind,
-            product_id=line.product_id,
-            quantity=line.quantity,
-            unit_price_minor=line.unit_price_minor,
-            price_minor=reading.line_price(line),
-            currency=line.currency,
-            state=state,
-        )
-        for line in record.lines
-    ]
     return Reservation(
         id=record.id,
         status=state,
         user_id=record.user_id,
-        items=lines,
-        totals=[ReservationTotal(currency=lines[0].currency, amount_minor=reading.total_of(record))],
+        items=[_shown(line, state) for line in record.lines],
+        totals=[ReservationTotal(currency=record.lines[0].currency, amount_minor=reading.total_of(record))],
         created_at=to_text(record.created_at),
         expires_at=to_text(record.expires_at),
     )
+
+
+def _shown(line: LineMap, state: State) -> Any:
+    named: dict[str, Any] = {**line.attribute_values, "state": state, "price_minor": reading.line_price(line)}
+    if line.kind == "venue":
+        named |= {"start": to_text(named["start"]), "end": to_text(named["end"])}
+    return SHOWN_LINES[line.kind](**named)
 
 
 handler = http.entry(app)

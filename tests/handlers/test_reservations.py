@@ -18,6 +18,11 @@ def milliseconds(text: str) -> int:
     return round(datetime.fromisoformat(text).timestamp() * 1000)
 
 
+SEAT = {"kind": "seat", "event_id": "1", "ticket_type_id": "1", "row": "1", "seat": "1"}
+BEST = {"kind": "best_available", "event_id": "1", "ticket_type_id": "1", "quantity": 2}
+VENUE = {"kind": "venue", "venue_id": "1", "start": "2026-12-01T10:00:00Z", "end": "2026-12-01T12:00:00+01:00"}
+
+
 def line(product: Any, quantity: Any = 1, **more: Any) -> dict[str, Any]:
     return {"kind": "product", "product_id": product, "quantity": quantity, **more}
 
@@ -77,9 +82,19 @@ def test_lines_of_one_product_count_as_one(api: Api) -> None:
         ({"items": [[]]}, "items.0"),
         ({"items": [line("1")] * 101}, "items"),
         ({"items": [line("1", colour="red")]}, "items.0.colour"),
-        ({"items": [line("1") | {"kind": "seat"}]}, "items.0.kind"),
-        ({"items": [line("1") | {"kind": None}]}, "items.0.kind"),
-        ({"items": [{"product_id": "1", "quantity": 1}]}, "items.0.kind"),
+        ({"items": [line("1") | {"kind": "ghost"}]}, "items.0"),
+        ({"items": [line("1") | {"kind": None}]}, "items.0"),
+        ({"items": [{"product_id": "1", "quantity": 1}]}, "items.0"),
+        ({"items": [SEAT | {"row": ""}]}, "items.0.row"),
+        ({"items": [SEAT | {"seat": "1-2"}]}, "items.0.seat"),
+        ({"items": [SEAT | {"quantity": 2}]}, "items.0.quantity"),
+        ({"items": [BEST | {"quantity": 0}]}, "items.0.quantity"),
+        ({"items": [BEST | {"quantity": 21}]}, "items.0.quantity"),
+        ({"items": [{"kind": "listing"}]}, "items.0.ticket_id"),
+        ({"items": [VENUE | {"start": "2026-12-01T10:00:00"}]}, "items.0.start"),
+        ({"items": [VENUE | {"start": "2026-02-30T10:00:00Z"}]}, "items.0.start"),
+        ({"items": [VENUE | {"end": VENUE["start"]}]}, "items.0.end"),
+        ({"items": [VENUE | {"end": "2026-11-01T10:00:00Z"}]}, "items.0.end"),
         ({"colour": "red"}, "colour"),
         ({"Idempotency-Key": "k"}, "Idempotency-Key"),
         ({"hold_seconds": 0}, "hold_seconds"),

@@ -10,6 +10,10 @@ from pydantic import BeforeValidator, Field, PlainSerializer, StrictInt, StrictS
 _ID = r"^[A-Za-z0-9_]{1,40}$"
 _USER = r"^[A-Za-z0-9][A-Za-z0-9._@+:|=-]{0,127}$"
 
+_LABEL = r"^[A-Za-z0-9]{1,8}$"
+_TICKET = r"^[A-Za-z0-9_-]{1,80}$"
+_INSTANT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,3})?(Z|[+-][0-9]{2}:[0-9]{2})$"
+
 _DECIMAL = r"^[0-9]{1,12}(\.[0-9]{1,6})?$"
 
 _MOST_NUMBER = 10**15
@@ -41,6 +45,42 @@ UserId = Annotated[
     _text_or_number(_USER),
 ]
 """A user's id; older clients send numbers."""
+
+
+def _number_id(what: str) -> Any:
+    return Annotated[
+        StrictStr,
+        BeforeValidator(_number_as_text),
+        Field(pattern=_ID, description=f"The id of {what}, as text or as a number.", examples=["1"]),
+        _text_or_number(_ID),
+    ]
+
+
+EventId = _number_id("an event")
+TicketTypeId = _number_id("a ticket type of an event")
+VenueId = _number_id("a venue")
+
+SeatLabel = Annotated[
+    StrictStr,
+    BeforeValidator(_number_as_text),
+    Field(pattern=_LABEL, description="What a row or a seat is called, as text or as a number.", examples=["12"]),
+    _text_or_number(_LABEL),
+]
+"""A row or a seat; older clients send numbers."""
+
+TicketId = Annotated[
+    StrictStr, Field(pattern=_TICKET, description="A resale ticket's id.", examples=["19a9f5c1c3a0123456789abc"])
+]
+
+Instant = Annotated[
+    StrictStr,
+    Field(
+        pattern=_INSTANT,
+        description="RFC 3339 with an offset, exact to the millisecond.",
+        examples=["2026-12-01T18:00:00Z"],
+    ),
+]
+"""A moment as a client writes it, whatever the time zone."""
 
 ProductInPath = Annotated[str, Path(pattern=_ID, description="A product's id.", examples=["1"])]
 UserInPath = Annotated[str, Path(pattern=_USER, description="A user's id.", examples=["alice"])]

@@ -356,10 +356,13 @@ def _request_id(event: Event, lambda_context: Any) -> str:
 
 
 def _malformed(errors: Any) -> Malformed:
-    """Return the error that names every field at fault; what the client sent is never repeated."""
+    """Return the error that names every field at fault; what the client sent is never repeated.
+
+    What stands in angle brackets is the tag of one of several shapes that a body may have, and no field.
+    """
     faults = []
     for error in errors:
-        where = [str(part) for part in error["loc"]]
+        where = [str(part) for part in error["loc"] if not str(part).startswith("<")]
         if error["type"] == "json_invalid":
             return BadJson()
         if where[0] == "header" and where[-1].lower() == _KEY_HEADER:

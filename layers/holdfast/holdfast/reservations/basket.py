@@ -33,7 +33,9 @@ class Basket:
         self.demands: list[Demand] = []
         self._open(rooms, tenant, user, lines)
         if self._is_mixed():
-            self._look_again()
+            faults = self._look_again()
+            if faults:
+                raise self._refusal(faults)
             self._one_currency()
 
     def draw_anew(self) -> None:
@@ -85,8 +87,7 @@ class Basket:
             if failed:
                 fault = demand.learn(failed, asked_at)
                 faults += [fault] if fault else []
-        if self._limits in seen:
-            faults = [*self._over_limits(self.demands, seen[self._limits]), *faults]
+        faults = [*self._over_limits(self.demands, seen.get(self._limits, {})), *faults]
         if faults:
             raise self._refusal(faults)
         self._one_currency()
@@ -100,8 +101,11 @@ class Basket:
         found = [rooms(line.kind).demand(opening, line, items) for line in lines]
         self.demands = [demand for demand in found if not isinstance(demand, Fault)]
         self._no_clashes()
+        again = self._look_again() if self._over_limits(self.demands, {}) else []
         faults = [
             *(fault for fault in found if isinstance(fault, Fault)),
+            *again,
+            *self._over_limits(self.demands, {}),
             *(fault for demand in self.demands if (fault := demand.known_missing(now)) is not None),
             *(fault for demand in self.demands if (fault := demand.avoid(self._claimed(demand))) is not None),
         ]
@@ -152,11 +156,9 @@ class Basket:
                 faults.setdefault(fault.field, fault)
         return Refused([faults[name] for name in self._fields if name in faults])
 
-    def _look_again(self) -> None:
-        """Believe of every line what is true now; raises Refused where one is impossible on that."""
-        faults = [fault for demand in self.demands if (fault := demand.look_again()) is not None]
-        if faults:
-            raise self._refusal(faults)
+    def _look_again(self) -> list[Fault]:
+        """Believe of every line what is true now; return why those are impossible that are, on that."""
+        return [fault for demand in self.demands if (fault := demand.look_again()) is not None]
 
     def _one_currency(self) -> None:
         if self._is_mixed():

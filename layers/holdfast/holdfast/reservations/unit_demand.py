@@ -109,8 +109,9 @@ class UnitDemand:
                 return self._not_on_sale()
         return None
 
-    def known_missing(self, _: int) -> None:
-        """Return nothing: no memory is kept of units."""
+    def known_missing(self, _: int) -> Fault | None:
+        """Return that units are not on sale, if they say so themselves; no other memory is kept of them."""
+        return None if all(unit.terms.on_sale for unit in self._units) else self.look_again()
 
     def clashes(self, earlier: Demand) -> bool:
         return self._choose is None and not set(self.claimed()).isdisjoint(earlier.claimed())

@@ -1,0 +1,235 @@
+"""What clients of the unified API send and see: lines of every kind, and the reservation that they make.
+
+The models are built when the first request needs them, and not while a function starts.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+
+from holdfast.platform.fields import (
+    Currency,
+    EventId,
+    Instant,
+    Moment,
+    ProductId,
+    Quantity,
+    SeatLabel,
+    ShownProductId,
+    ShownReservationId,
+    ShownUserId,
+    TicketId,
+    TicketTypeId,
+    UserId,
+    VenueId,
+)
+from holdfast.reservations.states import State
+
+_STRICT = ConfigDict(extra="forbid", defer_build=True)
+_SHOWN = ConfigDict(defer_build=True)
+
+
+class ProductLineBody(BaseModel):
+    """So many of one product."""
+
+    model_config = _STRICT
+
+    kind: Literal["product"]
+    product_id: ProductId
+    quantity: Quantity
+
+
+class TicketLineBody(BaseModel):
+    """So many tickets of a counted type."""
+
+    model_config = _STRICT
+
+    kind: Literal["ticket"]
+    event_id: EventId
+    ticket_type_id: TicketTypeId
+    quantity: Quantity
+
+
+class SeatLineBody(BaseModel):
+    """One numbered seat."""
+
+    model_config = _STRICT
+
+    kind: Literal["seat"]
+    event_id: EventId
+    ticket_type_id: TicketTypeId
+    row: SeatLabel
+    seat: SeatLabel
+
+
+class BestAvailableLineBody(BaseModel):
+    """So many seats of a type, the best that are free: side by side in one row where there are any."""
+
+    model_config = _STRICT
+
+    kind: Literal["best_available"]
+    event_id: EventId
+    ticket_type_id: TicketTypeId
+    quantity: Annotated[int, Field(strict=True, ge=1, le=20, description="How many seats.", examples=[2])]
+
+
+class ListingLineBody(BaseModel):
+    """A ticket that somebody resells."""
+
+    model_config = _STRICT
+
+    kind: Literal["listing"]
+    ticket_id: TicketId
+
+
+class VenueLineBody(BaseModel):
+    """A hall, from `start` up to, not including, `end`."""
+
+    model_config = _STRICT
+
+    kind: Literal["venue"]
+    venue_id: VenueId
+    start: Instant
+    end: Instant
+
+
+_LINES: dict[str, type[BaseModel]] = {
+    "product": ProductLineBody,
+    "ticket": TicketLineBody,
+    "seat": SeatLineBody,
+    "best_available": BestAvailableLineBody,
+    "listing": ListingLineBody,
+    "venue": VenueLineBody,
+}
+
+
+def _kind_of(line: Any) -> str | None:
+    """Return the tag of a line's kind; one in angle brackets is not named in errors."""
+    kind = line.get("kind") if isinstance(line, dict) else getattr(line, "kind", None)
+    return f"<{kind}>" if isinstance(kind, str) and kind in _LINES else None
+
+
+ReservationLineBody = Annotated[
+    Annotated[ProductLineBody, Tag("<product>")]
+    | Annotated[TicketLineBody, Tag("<ticket>")]
+    | Annotated[SeatLineBody, Tag("<seat>")]
+    | Annotated[BestAvailableLineBody, Tag("<best_available>")]
+    | Annotated[ListingLineBody, Tag("<listing>")]
+    | Annotated[VenueLineBody, Tag("<venue>")],
+    Discriminator(
+        _kind_of,
+        custom_error_type="kind_unknown",
+        custom_error_message=f"A line is an object whose kind is one of {', '.join(_LINES)}.",
+    ),
+]
+
+
+class ReservationBody(BaseModel):
+    """A cart to hold, all lines or none."""
+
+    model_config = _STRICT
+
+    items: list[ReservationLineBody] = Field(
+        min_length=1, max_length=100, description="Lines of the same product count as one; at most 20 different ones."
+    )
+    user_id: UserId | None = Field(None, description="For whom; a service key must say.", examples=["alice"])
+    hold_seconds: Annotated[int, Field(strict=True, ge=1, le=86_400)] | None = Field(
+        None,
+        description="How long to hold; as long as the shortest kind in the cart unless given, never beyond the longest.",
+        examples=[600],
+    )
+
+
+class _ShownLine(BaseModel):
+    model_config = _SHOWN
+
+    quantity: int = Field(examples=[1])
+    unit_price_minor: int = Field(description="Price of one, in minor units of the currency.", examples=[1999])
+    price_minor: int = Field(description="Price of the line, in minor units of the currency.", examples=[1999])
+    currency: Currency
+    state: State
+
+
+class ProductLine(_ShownLine):
+    """So many of one product, as they are held."""
+
+    kind: Literal["product"]
+    product_id: ShownProductId
+
+
+class TicketLine(_ShownLine):
+    """So many tickets of a counted type, as they are held."""
+
+    kind: Literal["ticket"]
+    event_id: str = Field(examples=["1"])
+    ticket_type_id: str = Field(examples=["1"])
+
+
+class SeatLine(_ShownLine):
+    """One numbered seat, as it is held; of seats that were chosen as the best, each is a line of its own."""
+
+    kind: Literal["seat"]
+    event_id: str = Field(examples=["1"])
+    ticket_type_id: str = Field(examples=["1"])
+    row: str = Field(examples=["12"])
+    seat: str = Field(examples=["7"])
+
+
+class ListingLine(_ShownLine):
+    """A ticket that somebody resells, as it is held."""
+
+    kind: Literal["listing"]
+    ticket_id: str = Field(examples=["19a9f5c1c3a0123456789abc"])
+
+
+class VenueLine(_ShownLine):
+    """A hall, as it is held from `start` up to, not including, `end`."""
+
+    kind: Literal["venue"]
+    venue_id: str = Field(examples=["1"])
+    start: Moment
+    end: Moment
+
+
+ReservationLine = Annotated[ProductLine | TicketLine | SeatLine | ListingLine | VenueLine, Field(discriminator="kind")]
+
+SHOWN_LINES: dict[str, type[_ShownLine]] = {
+    "product": ProductLine,
+    "ticket": TicketLine,
+    "seat": SeatLine,
+    "listing": ListingLine,
+    "venue": VenueLine,
+}
+"""The shown line of each kind that a reservation keeps."""
+
+
+class ReservationTotal(BaseModel):
+    """What all lines of one currency cost."""
+
+    model_config = _SHOWN
+
+    currency: Currency
+    amount_minor: int = Field(description="In minor units of the currency.", examples=[1999])
+
+
+class Reservation(BaseModel):
+    """A reservation: what is held, for whom, at which price, and until when."""
+
+    model_config = _SHOWN
+
+    id: ShownReservationId
+    status: State
+    user_id: ShownUserId
+    items: list[ReservationLine]
+    totals: list[ReservationTotal]
+    created_at: Moment
+    expires_at: Moment = Field(examples=["2026-03-01T10:10:00.250Z"])
+
+
+class ReservationList(BaseModel):
+    """Some of a user's reservations; `next` asks for more and is null at the end."""
+
+    model_config = _SHOWN
+
+    items: list[Reservation]
+    next: str | None = Field(examples=[None])
