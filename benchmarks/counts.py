@@ -1,27 +1,35 @@
-"""Requests and write units of a reserve, counted through the real handler on DynamoDB Local."""
+"""Requests and write units of a reserve, counted through the real handlers on DynamoDB Local."""
 
 import importlib.util
 import json
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from types import ModuleType
+from typing import Any
 
 from benchmarks.budgets import Row
-from benchmarks.gateway import TENANT, Context, reserve_event
+from benchmarks.gateway import Context, event, product_line, reserve_event
 from benchmarks.write_units import counted
-from holdfast.catalogue.products import stock
 from holdfast.platform.tables import TABLE_SCHEMA
-from holdfast.reservations.engine import Engine
 from local import build
 from local.dynamodb_local import DynamoDBLocal
 from local.terminal import Failure
 
-_HANDLER = build.ROOT / "functions" / "reservations" / "app.py"
-_SETTINGS = {"HOLD_SECONDS": "600", "HOLD_SECONDS_MAX": "3600", "EXTEND_SECONDS": "300"}
+_SETTINGS = {
+    "DEFAULT_CURRENCY": "USD",
+    "EXTEND_SECONDS": "300",
+    "HOLD_SECONDS": "600",
+    "HOLD_SECONDS_MAX": "3600",
+    "LISTING_HOLD_SECONDS": "900",
+    "VENUE_HOLD_SECONDS": "900",
+}
 _LINES = 10
+
+Line = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -32,78 +40,175 @@ class Counts:
     write_units: int
 
 
-class Function:
-    """The reserve function, cold, over a table of its own."""
+class Shop:
+    """The functions, cold, over a table of their own; what is on sale is put there through them."""
 
-    def __init__(self, table_name: str) -> None:
-        spec = importlib.util.spec_from_file_location(f"reservations_{uuid.uuid4().hex}", _HANDLER)
-        assert spec is not None
-        assert spec.loader is not None
-        self._module: ModuleType = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(self._module)
-        self._engine: Engine = self._module.engine()
-        self.table_name = table_name
+    def __init__(self) -> None:
+        self._reservations = _cold("reservations")
+        self._modules = {folder: _cold(folder) for folder in ("products", "events", "marketplace", "venues")}
 
-    def product(self, max_per_user: int | None = None) -> str:
-        """Put a product on sale and return its id."""
-        new = stock.NewProduct("Laptop", None, 1000, 89_900, "USD", max_per_user)
-        return stock.id_of(stock.create(self._engine, TENANT, new, None))
+    def product(self, **more: Any) -> Line:
+        """Put a product on sale and return the line that wants one of it."""
+        made = self._send("products", "/api/products", {"name": "Laptop", "total_stock": 1000, "price": "899", **more})
+        return product_line(made["data"]["id"])
 
-    def reserve(self, products: list[str]) -> Counts:
-        """Hold one of each product for a new user, and return what that cost."""
-        with counted(self._engine.store._connection) as counting:
-            answer = self._module.handler(reserve_event(uuid.uuid4().hex, products), Context())
-        if answer["statusCode"] != 201 or len(json.loads(answer["body"])["items"]) != len(products):
+    def event(self) -> dict[str, str]:
+        """Put ten rows of ten seats on sale and return what names them in a line."""
+        event = self._send("events", "/api/events", {"name": "Gala", "date": _moment(1000), "venue": "Old Theatre"})
+        path = f"/api/events/{event['id']}"
+        kind = {"ticketType": "Stalls", "price": "80", "numbered": True}
+        stalls = self._send("events", f"{path}/ticket-types", kind)["ticketTypeId"]
+        rows = [{"rowNumber": row, "seatNumbers": list(range(1, 11))} for row in range(1, 11)]
+        self._send("events", f"{path}/seats", {"ticketTypeId": stalls, "rows": rows})
+        return {"event_id": str(event["id"]), "ticket_type_id": str(stalls)}
+
+    def listing(self) -> Line:
+        """Put a ticket up for resale and return the line that wants it."""
+        offer = {"title": "Gala", "price": "25", "userId": "seller"}
+        return {"kind": "listing", "ticket_id": self._send("marketplace", "/api/tickets", offer)["id"]}
+
+    def hall(self, first_hour: int) -> Line:
+        """Open a hall and return the line that wants it for three hours of a day, `first_hour` UTC being the first."""
+        hall = {"name": "Hall", "address": "1 High Street", "capacity": 200, "basePriceCents": 50_000}
+        venue = self._send("venues", "/api/v1/venues", hall | {"currency": "USD", "timeZone": "Europe/Berlin"})
+        start, end = (_moment(240, hour) for hour in (first_hour, first_hour + 3))
+        return {"kind": "venue", "venue_id": str(venue["id"]), "start": start, "end": end}
+
+    def reserve(self, *lines: Line) -> Counts:
+        """Hold these lines for a new user, and return what that cost."""
+        with counted(self._reservations.engine().store._connection) as counting:
+            answer = self._reservations.handler(reserve_event(uuid.uuid4().hex, list(lines)), Context())
+        if answer["statusCode"] != 201:
             raise Failure(f"the reserve was answered {answer['statusCode']} {answer['body']}")
         return Counts(counting.total, counting.write_units)
 
+    def _send(self, folder: str, path: str, body: dict[str, Any]) -> Any:
+        answer = self._modules[folder].handler(event("POST", path, body), Context())
+        if answer["statusCode"] not in (200, 201):
+            raise Failure(f"{path} was answered {answer['statusCode']} {answer['body']}")
+        return json.loads(answer["body"])
+
+
+def _cold(folder: str) -> ModuleType:
+    path = build.ROOT / "functions" / folder / "app.py"
+    spec = importlib.util.spec_from_file_location(f"{folder}_{uuid.uuid4().hex}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _moment(hours: int, hour: int = 0) -> str:
+    """Return `hour` o'clock UTC of the day that is so many hours from now."""
+    day = (datetime.now(UTC) + timedelta(hours=hours)).replace(hour=hour, minute=0, second=0, microsecond=0)
+    return f"{day:%Y-%m-%dT%H:%M:%SZ}"
+
 
 @contextmanager
-def _started(database: DynamoDBLocal) -> Iterator[Function]:
-    """Start the function against a new table of the database."""
+def _opened(database: DynamoDBLocal) -> Iterator[Shop]:
+    """Open a shop over a new table of the database."""
     name = f"holdfast-{uuid.uuid4().hex}"
     declared = {key: value for key, value in TABLE_SCHEMA.items() if not key.endswith("Specification")}
     database.client().create_table(TableName=name, **declared)
     before = dict(os.environ)
     os.environ.update(database.environment | _SETTINGS | {"TABLE_NAME": name})
     try:
-        yield Function(name)
+        yield Shop()
     finally:
         os.environ.clear()
         os.environ.update(before)
 
 
 def rows(database: DynamoDBLocal) -> list[Row]:
-    """Count, and return the budgets' first three rows."""
-    how = "Through the handler of functions/reservations, event in and answer out, on DynamoDB Local; "
-    with _started(database) as function:
-        plain, limited = function.product(), function.product(max_per_user=2)
-        ten = [function.product() for _ in range(_LINES)]
-        for products in ([plain], [limited]):
-            function.reserve(products)
-        one, one_limited = function.reserve([plain]), function.reserve([limited])
-        cold = function.reserve(ten)
-        warm = function.reserve(ten)
-    units = (
-        "write units by AWS's rule from the request and the items before and after it: in a transaction 2 for every "
-        "started kilobyte of an item, and 1 for every index entry that is written or taken away."
-    )
+    """Count, and return the counted budgets."""
+    with _opened(database) as shop:
+        return [*_of_products(shop), *_of_seats(shop), *_of_halls(shop), *_of_carts(shop)]
+
+
+_HOW = "Through the handler of functions/reservations, event in and answer out, on DynamoDB Local; "
+_UNITS = (
+    "write units by AWS's rule from the request and the items before and after it: in a transaction 2 for every "
+    "started kilobyte of an item, and 1 for every index entry that is written or taken away."
+)
+
+
+def _of_products(shop: Shop) -> Sequence[Row]:
+    plain, limited = shop.product(), shop.product(max_per_user=2)
+    for line in (plain, limited):
+        shop.reserve(line)
+    one, one_limited = shop.reserve(plain), shop.reserve(limited)
     return [
         Row(
             "DynamoDB requests to reserve one line, warm",
             one.requests, 1, 1,
-            f"{how}every request of the function's connection is counted.",
+            f"{_HOW}every request of the function's connection is counted.",
         ),
-        Row("Write units for it, without a rule per user", one.write_units, 6, 5, how + units),
+        Row("Write units for it, without a rule per user", one.write_units, 6, 5, _HOW + _UNITS),
         Row(
             "Write units for it, with a rule per user",
             one_limited.write_units, 8, 7,
             "The same, for a product with max_per_user.",
         ),
+    ]  # fmt: skip
+
+
+def _of_seats(shop: Shop) -> Sequence[Row]:
+    seats = shop.event()
+    named = [{**seats, "kind": "seat", "row": "1", "seat": seat} for seat in ("1", "2")]
+    best = {**seats, "kind": "best_available", "quantity": 2}
+    shop.reserve(named[0])
+    one, two = shop.reserve(named[1]), shop.reserve(best)
+    return [
+        Row("DynamoDB requests to reserve a named seat, warm", one.requests, 1, 1, "The same, for a line of a seat."),
+        Row("Write units for it", one.write_units, 6, 5, _HOW + _UNITS),
+        Row(
+            "DynamoDB requests to reserve the best two seats",
+            two.requests, 2, 2,
+            "The same, for a line of best_available: one request reads the seats of the block, one takes two of them.",
+        ),
+        Row("Write units for it", two.write_units, 8, 7, _HOW + _UNITS),
+    ]  # fmt: skip
+
+
+def _of_halls(shop: Shop) -> Sequence[Row]:
+    within = shop.hall(9)
+    shop.reserve(shop.hall(9))
+    one = shop.reserve(within)
+    return [
+        Row(
+            "DynamoDB requests to reserve a hall within one day",
+            one.requests, 2, 2,
+            "The same, for a line of a venue: one request reads the venue and the day, one writes.",
+        ),
+        Row("Write units for it", one.write_units, 8, 7, _HOW + _UNITS),
+    ]  # fmt: skip
+
+
+def _of_carts(shop: Shop) -> Sequence[Row]:
+    ten = [shop.product() for _ in range(_LINES)]
+    cold, warm = shop.reserve(*ten), shop.reserve(*ten)
+    seats = shop.event()
+    mixed = [
+        *(shop.product() for _ in range(3)),
+        *({**seats, "kind": "seat", "row": "5", "seat": str(seat)} for seat in range(1, 4)),
+        {**seats, "kind": "best_available", "quantity": 2},
+        shop.listing(),
+        shop.hall(9),
+        shop.hall(14),
+    ]
+    one_of_each = shop.reserve(*mixed)
+    return [
         Row(
             f"DynamoDB requests to reserve {_LINES} lines",
             cold.requests, 3, 2,
-            f"{how}counted for {_LINES} products that the function has not seen before; once it has, it takes "
+            f"{_HOW}counted for {_LINES} products that the function has not seen before; once it has, it takes "
             f"{warm.requests}.",
+        ),
+        Row(
+            f"DynamoDB requests to reserve {len(mixed)} mixed lines",
+            one_of_each.requests, 3, 2,
+            "The same, for products, named seats, the best two seats, a resale ticket and two halls, none of which the "
+            "function has seen before.",
         ),
     ]  # fmt: skip

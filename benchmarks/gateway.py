@@ -1,4 +1,4 @@
-"""Reserve requests as API Gateway hands them to the function, with the headers that a client and its proxies send."""
+"""Requests as API Gateway hands them to a function, with the headers that a client and its proxies send."""
 
 import json
 import uuid
@@ -22,7 +22,6 @@ _HEADERS = {
     "X-Forwarded-Port": "443",
     "X-Forwarded-Proto": "https",
 }
-_PATH = "/api/v1/reservations"
 
 
 @dataclass(frozen=True)
@@ -36,14 +35,23 @@ class Context:
         return 10_000
 
 
-def reserve_event(user: str, products: list[str]) -> dict[str, Any]:
-    """Return the event of a request to hold one of each product for a user, under an idempotency key of its own."""
+def reserve_event(user: str, items: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the event of a request to hold these lines for a user, under an idempotency key of its own."""
+    return event("POST", "/api/v1/reservations", {"items": items, "user_id": user})
+
+
+def product_line(product: str) -> dict[str, Any]:
+    """Return the line of a cart that is one of a product."""
+    return {"kind": "product", "product_id": product, "quantity": 1}
+
+
+def event(method: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    """Return the event of a request with this body, under an idempotency key of its own."""
     headers = _HEADERS | {"Idempotency-Key": uuid.uuid4().hex}
-    items = [{"kind": "product", "product_id": product, "quantity": 1} for product in products]
     return {
-        "resource": _PATH,
-        "path": _PATH,
-        "httpMethod": "POST",
+        "resource": path,
+        "path": path,
+        "httpMethod": method,
         "headers": headers,
         "multiValueHeaders": {name: [value] for name, value in headers.items()},
         "queryStringParameters": None,
@@ -53,14 +61,14 @@ def reserve_event(user: str, products: list[str]) -> dict[str, Any]:
         "requestContext": {
             "accountId": "000000000000",
             "apiId": "abcdefghij",
-            "authorizer": {"tenant": TENANT, "name": "key-0123456789ab", "roles": "service"},
-            "httpMethod": "POST",
+            "authorizer": {"tenant": TENANT, "name": "key-0123456789ab", "roles": "admin service staff"},
+            "httpMethod": method,
             "identity": {"sourceIp": "192.0.2.1", "userAgent": _HEADERS["User-Agent"]},
-            "path": f"/prod{_PATH}",
+            "path": f"/prod{path}",
             "requestId": uuid.uuid4().hex,
-            "resourcePath": _PATH,
+            "resourcePath": path,
             "stage": "prod",
         },
-        "body": json.dumps({"items": items, "user_id": user}),
+        "body": json.dumps(body),
         "isBase64Encoded": False,
     }

@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from benchmarks.gateway import TENANT, Context, reserve_event
+from benchmarks.gateway import TENANT, Context, product_line, reserve_event
 
 WARMING_CALLS = 300
 CALLS = 3_000
@@ -63,7 +63,7 @@ def _transaction(handler: Handler, connection: Any) -> dict[str, Any]:
         return call(operation, arguments)
 
     connection._make_api_call = noted
-    answer = handler(reserve_event("user", ["1"]), Context())
+    answer = handler(reserve_event("user", [product_line("1")]), Context())
     del connection._make_api_call
     assert answer["statusCode"] == 201, answer
     return issued[-1]
@@ -83,7 +83,7 @@ def _interleaved() -> tuple[list[float], list[float]]:
     bare = _bare(boto3.client("dynamodb"), _transaction(app.handler, app.engine().store._connection))
     measured: tuple[list[float], list[float]] = ([], [])
     for _ in range(WARMING_CALLS + CALLS):
-        event = reserve_event("user", ["1"])
+        event = reserve_event("user", [product_line("1")])
         for handler, seconds in zip((app.handler, bare), measured, strict=True):
             seconds.append(_seconds(handler, event))
     return measured[0][WARMING_CALLS:], measured[1][WARMING_CALLS:]
