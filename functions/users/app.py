@@ -114,9 +114,9 @@ def upsert(body: UserBody, idempotency_key: OptionalKey = None) -> UserAnswer:
     responses=http.answers(200, "A page of the list."),
 )
 def list_all(
-    role: Annotated[Role | None, Query(description="Only those with this role.")] = None,
     page: Annotated[int, Query(ge=1, le=10_000, description="Which page; not looked at where `next` is given.")] = 1,
     limit: Annotated[int, Query(ge=1, le=100, description="How many at most.")] = 20,
+    role: Annotated[Role | None, Query(description="Only those with this role.")] = None,
     next_page: Annotated[
         str | None, Query(alias="next", pattern=page_tokens.PATTERN, description="`next` of the page before.")
     ] = None,
@@ -146,7 +146,7 @@ def read(user_id: UserInPath) -> UserAnswer:
     summary="Read who has a phone",
     responses=http.answers(200, "The user.", UserNotFound),
 )
-def read_by_phone(phone: Annotated[Phone, Path()]) -> UserAnswer:
+def read_by_phone(phone: Annotated[Phone, Path(description="A phone number, as in a body.")]) -> UserAnswer:
     """Read who has this phone; a customer reads nobody but themselves."""
     caller = http.caller_of(app)
     return UserAnswer(user=_shaped(_visible(caller, people.find_by_phone(directory(), caller.tenant, phone))))

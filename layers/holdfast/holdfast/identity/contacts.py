@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, StrictStr
 from pydantic_core import PydanticCustomError
 
-from holdfast.identity.phones import MOST_LETTERS, normalised
+from holdfast.identity.phones import WRITTEN, normalised
 
 
 def _phone(text: str) -> str:
@@ -20,8 +20,7 @@ def _phone(text: str) -> str:
 Phone = Annotated[
     StrictStr,
     Field(
-        min_length=8,
-        max_length=MOST_LETTERS,
+        pattern=WRITTEN,
         description="A phone number with + and country code; Indian ones also as ten digits, with or without a 0.",
         examples=["+919876543210"],
     ),

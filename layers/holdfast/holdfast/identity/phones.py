@@ -2,8 +2,8 @@
 
 import re
 
-MOST_LETTERS = 32
-"""The longest text that is looked at: fifteen digits, however they are set apart."""
+WRITTEN = r"^[+0-9 ().-]{8,32}$"
+"""What every phone number matches, however its digits are set apart."""
 
 _HOME = "IN"
 """The country whose numbers are accepted as they are dialled at home."""
@@ -20,7 +20,7 @@ def normalised(text: str) -> str:
     country code. Blanks, hyphens, points and brackets between the digits do not matter. Raises ValueError for what no
     numbering plan has.
     """
-    digits = _SEPARATORS.sub("", text) if len(text) <= MOST_LETTERS else ""
+    digits = _SEPARATORS.sub("", text) if re.fullmatch(WRITTEN, text) else ""
     if not (_INTERNATIONAL.fullmatch(digits) or _AT_HOME.fullmatch(digits)):
         raise ValueError("not a phone number")
     # Half of a cold start's own time: only a request with a phone pays for it.
