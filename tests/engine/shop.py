@@ -1,30 +1,37 @@
-"""A shop to test in: one tenant's products on a table of its own, a clock moved by hand, and an audit of every item."""
+"""A shop to test in: one tenant's things on a table of its own, a clock moved by hand, and an audit of every item."""
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import count
 from typing import Any
 
+from holdfast.catalogue.listings import listings
+from holdfast.catalogue.listings.lines import ListingRoom
 from holdfast.catalogue.products import stock
 from holdfast.catalogue.products.facts import ProductFacts, pool_name
 from holdfast.checkout import orders
 from holdfast.claims.changes import CounterChange
-from holdfast.claims.limits import counter
-from holdfast.platform.dynamodb import RawItem, Store, read
-from holdfast.platform.items import PoolShardItem, ProductItem, ReservationItem
+from holdfast.claims.span import Day, read_day
+from holdfast.platform.dynamodb import MAX_ACTIONS, Put, Store, read
+from holdfast.platform.items import PoolShardItem, ProductItem, ReservationItem, TicketTypeItem, UnitItem
 from holdfast.platform.queues import ExpiryMessage
 from holdfast.platform.retries import Retries
-from holdfast.platform.tables import Key, Keys, allocation_name, key_of, limits_beside
+from holdfast.platform.tables import Key, Keys
 from holdfast.reservations import deal_holds
 from holdfast.reservations.basket import Basket
 from holdfast.reservations.deal_holds import DealHold, DealRequest
 from holdfast.reservations.engine import Engine, HoldLengths, LineRequest, Room
 from holdfast.reservations.holding import HoldRequest, hold
 from holdfast.reservations.idempotency import KeyedRequest, hash_of
+from tests.engine.audit import all_items, audit
+from tests.engine.rooms import AnyHall, AnySeat
 
 START = 1_700_000_000_000
-LIVE = ("held", "checking_out")
+EVENT, SEATED = "1", "1"
+"""The ids of the event and of its ticket type with numbered seats."""
+
+HALL = "1"
+HOUR = 3_600_000
 
 
 class ManualClock:
@@ -84,11 +91,18 @@ class Shop:
         retries = Retries(attempts=attempts, sleep=self._sleep, chance=lambda: 0.5)
         self.engine = Engine(store, lengths or HoldLengths(), self.clock, retries, choose)
         self.catalogue = ProductFacts(store, self.clock)
+        self.hall = AnyHall()
+        self._rooms: dict[str, Room] = {
+            "product": self.catalogue,
+            "seat": AnySeat(),
+            "listing": ListingRoom(),
+            "venue": self.hall,
+        }
         self._numbers = count()
 
-    def rooms(self, _: str) -> Room:
+    def rooms(self, kind: str) -> Room:
         """Return the room for a kind of line."""
-        return self.catalogue
+        return self._rooms[kind]
 
     def _sleep(self, seconds: float) -> None:
         self.waits.append(seconds)
@@ -123,10 +137,54 @@ class Shop:
             self._add(key, update)
         return product_id
 
+    def seats(self, rows: Mapping[str, int], price_minor: int = 500, max_per_user: int | None = None) -> None:
+        """Put an event's numbered seats on sale: so many in each row, from 1, all in one block."""
+        terms = {"revision": 1, "price_minor": price_minor, "currency": "USD", "on_sale": True}
+        self.store.write(
+            Put(
+                TicketTypeItem(
+                    *self.keys.ticket_type(EVENT, SEATED),
+                    name="Stalls",
+                    numbered=True,
+                    quantity=sum(rows.values()),
+                    rows=dict.fromkeys(rows, 0),
+                    blocks=[sum(rows.values())],
+                    max_per_user=max_per_user,
+                    version=1,
+                    created_at=self.clock.now(),
+                    **terms,
+                )
+            )
+        )
+        keys = [self.seat_key(row, seat) for row, seats in rows.items() for seat in range(1, seats + 1)]
+        items = [UnitItem(*key, version=1, max_per_user=max_per_user, **terms) for key in keys]
+        for first in range(0, len(items), MAX_ACTIONS):
+            self.store.transact([Put(item) for item in items[first : first + MAX_ACTIONS]])
+
+    def seat_key(self, row: str, seat: int) -> Key:
+        """Return the key of a seat."""
+        return self.keys.seat(EVENT, SEATED, 0, row, str(seat))
+
+    def listing(self, seller: str = "seller", price_minor: int = 2_500) -> str:
+        """Put a ticket up for resale."""
+        offer = listings.Offer("Two for the show", price_minor, "USD")
+        return listings.create(self.engine, self.tenant, seller, offer, None).id
+
+    def unit(self, key: Key) -> UnitItem:
+        """Return a seat or a listing as it is stored."""
+        found = self.store.get(UnitItem, key)
+        assert found is not None
+        return found
+
+    def day(self, date: str, hall: str = HALL) -> Day:
+        """Return a day of a hall's calendar as it is stored."""
+        key = self.keys.day(hall, date)
+        return read_day(key, self.store.get_raw(key))
+
     def warm(self, *products: str) -> None:
         """Let this function know products."""
-        lines = [LineRequest("product", "", product_id=product) for product in products]
-        Basket(self.engine, self.rooms, self.tenant, "nobody", lines)
+        for product in products:
+            Basket(self.engine, self.rooms, self.tenant, "nobody", [LineRequest("product", "", product_id=product)])
 
     def _add(self, key: Key, amounts: Mapping[str, int]) -> None:
         if any(amounts.values()):
@@ -143,8 +201,21 @@ class Shop:
 
     def hold(self, user: str, lines: Mapping[str, int], key: str | None = None, seconds: int | None = None) -> Any:
         """Hold lines for a user; without a key, under one of its own."""
-        named = key or f"key-{next(self._numbers)}-{id(self)}"
-        return hold(self.engine, self.rooms, self.request(user, named, lines, seconds))
+        return hold(self.engine, self.rooms, self.request(user, key or self.new_key(), lines, seconds))
+
+    def new_key(self) -> str:
+        """Return an idempotency key that was not used before."""
+        return f"key-{next(self._numbers)}-{id(self)}"
+
+    def cart(self, user: str, *lines: LineRequest, key: str | None = None, seconds: int | None = None) -> Any:
+        """Hold lines of any kinds, which are called items.0, items.1 and so on."""
+        wanted = [replace(line, field=f"items.{place}") for place, line in enumerate(lines)]
+        body = hash_of([[asdict(line) for line in wanted], seconds])
+        return hold(
+            self.engine,
+            self.rooms,
+            HoldRequest(self.tenant, user, "reservations", key or self.new_key(), body, wanted, seconds),
+        )
 
     def keyed(self, user: str, route: str, key: str | None, body: Any) -> KeyedRequest | None:
         """Return the idempotency of a request, where it has a key."""
@@ -193,68 +264,31 @@ class Shop:
         found = self.store.batch_get(keys)
         return [read(PoolShardItem, found[key]) for key in keys]
 
-
-def items_of(store: Store, tenant: str, products: Sequence[str], users: Sequence[str]) -> list[RawItem]:
-    """Return all items of a tenant that the audit looks at."""
-    keys = Keys(tenant)
-    found: list[RawItem] = []
-    for partition in [keys.user(user) for user in users]:
-        after = None
-        while True:
-            page = store.query(partition, after=after)
-            found += page.items
-            after = page.after
-            if after is None:
-                break
-    found_products = store.batch_get(keys.product(product) for product in products)
-    shard_keys = [
-        keys.pool_shard(pool_name(product), number)
-        for product in products
-        for number in range(int(found_products[keys.product(product)]["shards"]["N"]))
-    ]
-    return [*found, *store.batch_get(shard_keys).values()]
+    def audit(self, most: Mapping[str, int] | None = None) -> None:
+        """Check every invariant of all items; `most` is the highest limit per user that each product ever had."""
+        audit(all_items(self.store, self.tenant), self.clock.now(), most)
 
 
-def audit(items: Sequence[RawItem], most: Mapping[str, int] | None = None) -> None:
-    """Check every invariant that items must have among themselves, whatever was done to them.
+def units(product: str, quantity: int = 1) -> LineRequest:
+    """Return a line for units of a product."""
+    return LineRequest("product", "", quantity, product_id=product)
 
-    `most` is the highest limit per user that each product ever had.
-    """
-    held: Counter[str] = Counter()
-    sold: Counter[str] = Counter()
-    counted: Counter[tuple[str, str]] = Counter()
-    for item in items:
-        key = key_of(item)
-        if not key.sk.startswith(("R#", "H#")):
-            continue
-        record = read(ReservationItem, item)
-        units = record.allocated()
-        live = record.status in LIVE
-        assert (record.due is not None) == live, f"{key} is {record.status} and due {record.due}"
-        assert record.due in (None, record.expires_at)
-        assert all(number > 0 for number in units.values())
-        if live or (record.status == "confirmed" and units):
-            assert sum(units.values()) == sum(line.quantity for line in record.lines), f"{key} holds what it says"
-            (held if live else sold).update(units)
-            for line in record.lines:
-                counted[limits_beside(key).pk, counter(line.limited_as)] += line.quantity * line.counted
-        if live:
-            assert record.ttl is None, f"{key} would be deleted while it holds units"
-    for item in items:
-        key = key_of(item)
-        if "#POOL#" in key.pk:
-            shard = read(PoolShardItem, item)
-            assert shard.available + shard.held + shard.sold == shard.total, f"{key} adds up"
-            assert min(shard.available, shard.held, shard.sold) >= 0, f"{key} is oversold"
-            name = allocation_name(key)
-            assert (shard.held, shard.sold) == (held.pop(name, 0), sold.pop(name, 0)), f"{key} is what was taken"
-        elif key.sk == "LIMITS":
-            for name, value in item.items():
-                if name.startswith("taken#"):
-                    taken = int(value["N"])
-                    assert taken == counted.pop((key.pk, name), 0), f"{key} counts {name}"
-                    if most is not None and name.removeprefix("taken#") in most:
-                        assert taken <= most[name.removeprefix("taken#")], f"{key} is over {name}"
-    assert not +held
-    assert not +sold
-    assert not +counted, "limits count every counted line"
+
+def seat(row: str, number: int) -> LineRequest:
+    """Return a line for a seat."""
+    return LineRequest("seat", "", event_id=EVENT, ticket_type_id=SEATED, row=row, seat=str(number))
+
+
+def best(quantity: int) -> LineRequest:
+    """Return a line for the best seats there are."""
+    return LineRequest("best_available", "", quantity, event_id=EVENT, ticket_type_id=SEATED)
+
+
+def resale(ticket: str) -> LineRequest:
+    """Return a line for a listing."""
+    return LineRequest("listing", "", ticket_id=ticket)
+
+
+def hall(start: int, end: int, venue: str = HALL) -> LineRequest:
+    """Return a line for a hall from `start` to `end`, in ms."""
+    return LineRequest("venue", "", venue_id=venue, start=start, end=end)

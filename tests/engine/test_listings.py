@@ -270,7 +270,7 @@ def shops(shop: Shop, store: Store) -> list[Shop]:
 
 
 def crowd(shops: list[Shop], listing: Listing) -> tuple[int, list[Order]]:
-    """Let the first function edit the price until it may not; from the third edit on the others order until it is taken.
+    """Let the first function edit the price until it may not; from the third edit on the others order.
 
     Returns how many edits were made, and the orders.
     """

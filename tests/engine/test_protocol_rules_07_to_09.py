@@ -11,7 +11,7 @@ from holdfast.platform.errors import Busy, Refused, Unavailable
 from holdfast.reservations.ending import cancel, confirm
 from holdfast.reservations.extension import extend
 from tests.engine.faults import Answer, Call, Calls, cancelled, conflict, error, meanwhile, silence_after, throttled
-from tests.engine.shop import Shop, audit, items_of
+from tests.engine.shop import Shop
 
 
 def test_rule_07_the_own_reason_comes_before_a_conflict(shop: Shop, calls: Calls) -> None:
@@ -88,7 +88,7 @@ def test_rule_07_every_write_survives_contention(
         "restock": (9, 3, 0),
     }
     assert shop.count(product) == wanted[act]
-    audit(items_of(shop.store, "demo", [product], ["ann"]))
+    shop.audit()
 
 
 @pytest.mark.parametrize("read", [None, "BatchGetItem"])
@@ -137,7 +137,7 @@ def test_rule_08_ambiguous_answers_a_transaction_keeps_its_token(shop: Shop) -> 
     assert len(tokens) == 3
     assert len(set(tokens)) == 2
     assert shop.count(product) == (7, 3, 0)
-    audit(items_of(shop.store, "demo", [product], ["ann"]))
+    shop.audit()
 
 
 def test_rule_08_the_token_never_comes_from_the_idempotency_key(shop: Shop) -> None:

@@ -26,7 +26,7 @@ from holdfast.reservations.engine import HoldLengths
 from holdfast.reservations.expiry import handle, sweep
 from local.dynamodb_local import DynamoDBLocal
 from tests.engine.faults import Answer, Call, Calls, conflict, silence_after, throttled
-from tests.engine.shop import ListQueue, ManualClock, Shop, audit, items_of
+from tests.engine.shop import ListQueue, ManualClock, Shop
 
 CLIENTS = 64
 HOLD_SECONDS = 1
@@ -120,7 +120,7 @@ class Storm:
 
     def check(self) -> tuple[int, int, int]:
         """Check all invariants; return what is available, held and sold."""
-        audit(items_of(self.store, "demo", [self.product], self.users))
+        self.shop.audit()
         return self.shop.count(self.product)
 
 

@@ -47,8 +47,9 @@ from holdfast.reservations.engine import HoldLengths
 from holdfast.reservations.expiry import due_of, handle, sweep
 from holdfast.reservations.extension import extend
 from local.dynamodb_local import DynamoDBLocal
+from tests.engine.audit import all_items, audit
 from tests.engine.faults import Calls, Crash, Trouble, conflict, crash_after, crash_before, throttled
-from tests.engine.shop import ListQueue, ManualClock, Shop, audit, items_of
+from tests.engine.shop import ListQueue, ManualClock, Shop
 
 USERS = ("ann", "bob")
 LENGTHS = HoldLengths(standard=10, longest=20, extension=5)
@@ -139,7 +140,7 @@ class EngineMachine(RuleBasedStateMachine):
         sweep(self.shops[0].engine, [key for key, held in self.held.items() if held.status == "held"])
         for name in self.names:
             assert self.shops[0].count(name)[1] == 0, "something stays held"
-        audit(items_of(self.store, TENANT, self.names, USERS))
+        self.shops[0].audit()
 
     # What the model knows
 
@@ -491,8 +492,8 @@ class EngineMachine(RuleBasedStateMachine):
         """The items agree among themselves and with the model; the stream tells of what is due."""
         if not hasattr(self, "products"):
             return
-        items = items_of(self.store, TENANT, self.names, USERS)
-        audit(items, {name: product.highest for name, product in self.products.items()})
+        items = all_items(self.store, TENANT)
+        audit(items, self.clock.now(), {name: product.highest for name, product in self.products.items()})
         records = {key_of(item): item for item in items if is_hold(key_of(item))}
         assert {key: _modelled(read(ReservationItem, item)) for key, item in records.items()} == self.held
         for name, product in self.products.items():
