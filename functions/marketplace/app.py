@@ -14,13 +14,21 @@ from typing import Annotated, TypeVar
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
-from pydantic import BaseModel, ConfigDict, Field, StrictStr
-from pydantic.alias_generators import to_camel
+from pydantic import BaseModel
 
 from holdfast.catalogue.listings import listings, lists, orders
 from holdfast.catalogue.listings.lines import ListingRoom
-from holdfast.catalogue.listings.listings import Listing, ListingState, Offer
-from holdfast.catalogue.listings.orders import Order, OrderState, Purchase
+from holdfast.catalogue.listings.listings import Listing, Offer
+from holdfast.catalogue.listings.orders import Order, Purchase
+from holdfast.catalogue.listings.wire import (
+    ORDER_EXAMPLE,
+    TICKET_EXAMPLE,
+    ResaleOrder,
+    ResaleOrderBody,
+    ResaleOrderTicket,
+    ResaleTicket,
+    ResaleTicketBody,
+)
 from holdfast.platform import http, page_tokens
 from holdfast.platform.caller import Caller
 from holdfast.platform.clock import to_text
@@ -35,7 +43,7 @@ from holdfast.platform.errors import (
     TicketNotFound,
     TicketReserved,
 )
-from holdfast.platform.fields import Currency, DecimalNumber, Moment, Money, OptionalKey, ShownUserId, UserId
+from holdfast.platform.fields import OptionalKey, UserId
 from holdfast.platform.money import from_minor, to_minor
 from holdfast.platform.settings import MarketplaceSettings, settings
 from holdfast.reservations.engine import Engine, HoldLengths, Room
@@ -48,82 +56,14 @@ app = APIGatewayRestResolver(
 _S = TypeVar("_S", bound=BaseModel)
 
 _ID = r"^[A-Za-z0-9_-]{1,80}$"
-_TICKET = "0199c2d4a10f3c5a7e9b1d2f"
-_ORDER = "o-abcdefghijklmnop-0123456789abcdef0123456789abcdef"
 
-TicketTitle = Annotated[
-    StrictStr,
-    Field(min_length=1, max_length=200, pattern=r"\S", description="What is sold.", examples=["Opening night, row 3"]),
-]
-TicketInPath = Annotated[str, Path(pattern=_ID, description="A ticket's id.", examples=[_TICKET])]
-OrderInPath = Annotated[str, Path(pattern=_ID, description="An order's id.", examples=[_ORDER])]
+TicketInPath = Annotated[str, Path(pattern=_ID, description="A ticket's id.", examples=[TICKET_EXAMPLE])]
+OrderInPath = Annotated[str, Path(pattern=_ID, description="An order's id.", examples=[ORDER_EXAMPLE])]
 Limit = Annotated[int, Query(ge=1, le=100, description="How many at most.")]
 WhoseInQuery = Annotated[UserId | None, Query(alias="userId", description="Whose; a service key must say.")]
 NextInQuery = Annotated[
     str | None, Query(alias="next", pattern=page_tokens.PATTERN, description="`X-Next` of the page before.")
 ]
-
-
-class _Body(BaseModel):
-    """Fields are spelt as the older clients spell them."""
-
-    model_config = ConfigDict(alias_generator=to_camel)
-
-
-class _Shown(BaseModel):
-    """Fields are shown as the older clients spell them, and named in our own way."""
-
-    model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True)
-
-
-class ResaleTicketBody(_Body):
-    """A ticket to put up for resale, or what it is to be from now on."""
-
-    title: TicketTitle
-    price: Money = Field(description="What the buyer pays.", examples=["19.99"])
-    currency: Currency | None = Field(None, description="The stage's own, or the one it had, unless given.")
-    user_id: UserId | None = Field(None, description="Whose it is; a service key must say.", examples=["alice"])
-
-
-class ResaleOrderBody(_Body):
-    """A wish to buy a ticket."""
-
-    ticket_id: Annotated[StrictStr, Field(pattern=_ID, description="A ticket's id.", examples=[_TICKET])]
-    user_id: UserId | None = Field(None, description="Who buys; a service key must say.", examples=["bob"])
-
-
-class ResaleTicket(_Shown):
-    """A ticket up for resale; `version` rises with every change."""
-
-    id: str = Field(examples=[_TICKET])
-    title: str = Field(examples=["Opening night, row 3"])
-    price: DecimalNumber
-    currency: Currency
-    user_id: ShownUserId
-    version: int = Field(examples=[1])
-    status: ListingState
-    created_at: Moment
-    updated_at: Moment
-
-
-class ResaleOrderTicket(_Shown):
-    """The ticket of an order, at the price at which it was locked."""
-
-    id: str = Field(examples=[_TICKET])
-    title: str = Field(examples=["Opening night, row 3"])
-    price: DecimalNumber
-    currency: Currency
-
-
-class ResaleOrder(_Shown):
-    """An order; it locks its ticket until `expiresAt`, and `version` rises with every change."""
-
-    id: str = Field(examples=[_ORDER])
-    user_id: ShownUserId = Field(examples=["bob"])
-    status: OrderState
-    expires_at: Moment = Field(examples=["2026-03-01T10:15:00.250Z"])
-    version: int = Field(examples=[1])
-    ticket: ResaleOrderTicket
 
 
 @cache
