@@ -4,8 +4,12 @@ from typing import Any
 
 import pytest
 
+from holdfast.catalogue.halls import blackouts
+from holdfast.catalogue.halls.blackout_steps import CHUNK, Blackout
 from holdfast.platform.dynamodb import Store, Update
 from holdfast.platform.errors import Unavailable
+from holdfast.platform.tables import Keys
+from holdfast.reservations.engine import Engine
 from tests.handlers.account import TABLE, Aws, HandMovedClock
 from tests.handlers.gateway import Api, LambdaContext, load
 from tests.handlers.stream import changed, holds
@@ -23,10 +27,10 @@ def test_lapsed_holds_whose_message_never_came_are_released(api: Api, clock: Han
         api.hold(f"user{user}", product, 1)
     api.reserve("alice", product, 3)
     clock.advance(606)
-    assert sweep() == {"holds": 21, "products": 0}
+    assert sweep() == {"holds": 21, "products": 0, "blackouts": 0}
     assert api.units(product) == (50, 50, 0, 0)
     assert api.reserve("alice", product, 3).status == 200
-    assert sweep() == {"holds": 0, "products": 0}
+    assert sweep() == {"holds": 0, "products": 0, "blackouts": 0}
 
 
 def test_the_queue_has_five_seconds_for_itself_first(api: Api, clock: HandMovedClock) -> None:
@@ -46,7 +50,7 @@ def test_live_and_ended_holds_are_left_alone(api: Api, aws: Aws, clock: HandMove
     gone = api.hold("carol", product, 1).json["id"]
     api.delete(f"/api/v1/reservations/{gone}")
     before = aws.dump()
-    assert sweep() == {"holds": 0, "products": 0}
+    assert sweep() == {"holds": 0, "products": 0, "blackouts": 0}
     assert aws.dump() == before
 
 
@@ -59,7 +63,7 @@ def test_more_than_one_page_of_a_bucket_is_worked_off(
     for user in range(40):
         api.hold(f"user{user}", product, 1)
     clock.advance(606)
-    assert sweep() == {"holds": 40, "products": 0}
+    assert sweep() == {"holds": 40, "products": 0, "blackouts": 0}
 
 
 def test_holds_that_cannot_be_given_back_hide_none_behind_them(
@@ -84,7 +88,7 @@ def test_it_stops_in_time_and_goes_on_the_next_minute(api: Api, clock: HandMoved
     product = api.new_product(5)
     api.hold("alice", product, 1)
     clock.advance(606)
-    assert sweep(remaining=10_000) == {"holds": 0, "products": 0}
+    assert sweep(remaining=10_000) == {"holds": 0, "products": 0, "blackouts": 0}
     assert sweep()["holds"] == 1
 
 
@@ -114,6 +118,35 @@ def test_a_price_change_that_broke_off_is_finished(
     assert sweep()["products"] == 1
     assert prices() == ["2000"] * 4
     assert sweep()["products"] == 0
+
+
+def test_a_blackout_that_broke_off_is_finished(
+    api: Api, store: Store, clock: HandMovedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PROTOCOL.md 17: longer blackouts are written day by day, resumably."""
+    start = (clock.milliseconds // 86_400_000 + 10) * 86_400_000
+    wanted = Blackout(start, start + 60 * 86_400_000, "New floor", is_maintenance=True)
+    transact, made = Store.transact, []
+
+    def breaking_off(store: Store, writes: Any) -> None:
+        made.append(writes)
+        if len(made) == 2:
+            raise Unavailable
+        transact(store, writes)
+
+    with monkeypatch.context() as crash:
+        crash.setattr(Store, "transact", breaking_off)
+        with pytest.raises(Unavailable):
+            blackouts.impose(Engine(store), api.tenant, "1", wanted, "key-1", "k")
+    days = Keys(api.tenant).days("1")
+    assert len(store.query(days).items) == CHUNK
+    assert sweep()["blackouts"] == 0
+    clock.advance(36)
+    assert sweep() == {"holds": 0, "products": 0, "blackouts": 1}
+    assert len(store.query(days).items) == 60
+    (standing,) = store.query(Keys(api.tenant).blackouts("1")).items
+    assert standing["status"]["S"] == "standing"
+    assert sweep()["blackouts"] == 0
 
 
 def test_one_hold_whose_counters_are_broken_stands_in_no_others_way(api: Api, aws: Aws, clock: HandMovedClock) -> None:
