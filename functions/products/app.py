@@ -17,8 +17,9 @@ from holdfast.platform.dynamodb import connect
 from holdfast.platform.errors import Fault, Malformed, ProductNotFound, StockBelowCommitted
 from holdfast.platform.fields import Currency, DecimalNumber, Moment, Money, OptionalKey, ProductInPath, ShownProductId
 from holdfast.platform.items import ProductItem
-from holdfast.platform.money import from_minor, to_minor
+from holdfast.platform.money import from_minor, price_of
 from holdfast.platform.settings import ProductsSettings, settings
+from holdfast.platform.tables import id_of
 from holdfast.reservations.engine import Engine
 from holdfast.reservations.idempotency import KeyedRequest, hash_of
 
@@ -140,7 +141,7 @@ def create(
         name=body.name,
         description=body.description,
         total_stock=body.total_stock,
-        price_minor=_minor(body.price or Decimal(), currency),
+        price_minor=price_of(body.price or Decimal(), currency, "price"),
         currency=currency,
         max_per_user=body.max_per_user,
         expected_peak=body.expected_peak_per_second,
@@ -228,23 +229,16 @@ def _rewritten(body: ProductPatchBody, old: Terms) -> Terms:
     if currency != old.currency and body.price is None:
         raise Malformed(faults=[Fault("price", "A new currency needs a price in it.", "missing")])
     return old._replace(
-        price_minor=old.price_minor if body.price is None else _minor(body.price, currency),
+        price_minor=old.price_minor if body.price is None else price_of(body.price, currency, "price"),
         currency=currency,
         on_sale=old.on_sale if body.on_sale is None else body.on_sale,
         max_per_user=body.max_per_user if "max_per_user" in body.model_fields_set else old.max_per_user,
     )
 
 
-def _minor(price: Decimal, currency: str) -> int:
-    try:
-        return to_minor(price, currency)
-    except ValueError as wrong:
-        raise Malformed(faults=[Fault("price", f"Not a price in {currency}.", "invalid")]) from wrong
-
-
 def _shaped(product: ProductItem) -> ProductData:
     return ProductData(
-        id=stock.id_of(product),
+        id=id_of(product.key),
         name=product.name,
         description=product.description,
         total_stock=product.total_stock,

@@ -10,7 +10,7 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 
 from holdfast.catalogue.products.facts import ProductFacts
-from holdfast.platform import http
+from holdfast.platform import http, page_tokens
 from holdfast.platform.clock import to_text
 from holdfast.platform.dynamodb import connect
 from holdfast.platform.errors import (
@@ -137,7 +137,7 @@ def list_of_user(
     status: Annotated[State | None, Query(description="Only those in this state.")] = None,
     limit: Annotated[int, Query(ge=1, le=100, description="How many at most.")] = 50,
     next_page: Annotated[
-        str | None, Query(alias="next", pattern=r"^[A-Za-z0-9_-]{1,120}$", description="`next` of the page before.")
+        str | None, Query(alias="next", pattern=page_tokens.PATTERN, description="`next` of the page before.")
     ] = None,
 ) -> ReservationList:
     """List in the stable order of ids, a page at a time; `next` of one answer asks for the following."""

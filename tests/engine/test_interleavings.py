@@ -6,7 +6,7 @@ from holdfast.catalogue.products import stock, terms
 from holdfast.platform.dynamodb import Update
 from holdfast.platform.errors import Refused, ReservationNotFound, StockBelowCommitted
 from holdfast.platform.items import PoolShardItem, ReservationItem
-from holdfast.platform.tables import Key
+from holdfast.platform.tables import Key, id_of
 from holdfast.reservations import deal_holds, reading
 from holdfast.reservations.ending import confirm
 from holdfast.reservations.expiry import handle
@@ -119,7 +119,7 @@ def test_a_product_that_was_made_without_an_answer_is_made_once(shop: Shop, call
     calls.trouble(made_but_throttled, "TransactWriteItems")
     new = stock.NewProduct("Lamp", None, 3, 100, "USD", None)
     made = stock.create(shop.engine, "demo", new, None)
-    assert [stock.id_of(found) for found in stock.list_all(shop.engine, "demo", 10, None)[0]] == [stock.id_of(made)]
+    assert [id_of(found.key) for found in stock.list_all(shop.engine, "demo", 10, None)[0]] == [id_of(made.key)]
 
 
 def test_a_line_that_is_looked_at_again_is_refused_if_it_must_be(shop: Shop) -> None:

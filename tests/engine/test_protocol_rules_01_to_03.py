@@ -5,21 +5,14 @@ from collections.abc import Callable
 import pytest
 
 from holdfast.catalogue.products import stock, terms
-from holdfast.platform.errors import IdempotencyKeyReused, Refused, TooManyLines
+from holdfast.platform.errors import IdempotencyKeyReused, TooManyLines
 from holdfast.platform.items import IdempotencyItem, ProductItem
-from holdfast.platform.tables import Keys
+from holdfast.platform.tables import Keys, id_of
 from holdfast.reservations.ending import cancel, confirm
 from holdfast.reservations.expiry import handle
 from holdfast.reservations.extension import extend
 from tests.engine.faults import Calls, Crash, crash_after, crash_before, meanwhile
-from tests.engine.shop import ListQueue, Shop
-
-
-def refusal(attempt: Callable[[], object]) -> list[tuple[str, str]]:
-    """Return the field and code of each fault of a refusal that must come."""
-    with pytest.raises(Refused) as refused:
-        attempt()
-    return [(fault.field, fault.code) for fault in refused.value.faults]
+from tests.engine.shop import ListQueue, Shop, refusal
 
 
 def reprice(shop: Shop, product: str, price_minor: int) -> None:
@@ -286,8 +279,8 @@ def test_rule_03_a_crash_and_the_same_key_again_take_effect_once(
         "unified": lambda: shop.hold("ann", {product: 2}, "key").id,
         "older": lambda: shop.reserve("ann", {product: 2}, "key"),
         "check-out": lambda: shop.buy("ann", product, 2, "key"),
-        "product": lambda: stock.id_of(
-            stock.create(shop.engine, "demo", new, shop.keyed("-", "products", "key", new.name))
+        "product": lambda: id_of(
+            stock.create(shop.engine, "demo", new, shop.keyed("-", "products", "key", new.name)).key
         ),
     }
     calls.trouble(trouble, "TransactWriteItems", skip=route == "older")

@@ -19,14 +19,15 @@ class Caller:
         if role not in self.roles:
             raise Forbidden
 
-    def acting_for(self, user: str | None) -> str:
+    def acting_for(self, user: str | None, field: str = "user_id") -> str:
         """Return the user that a request is about: a service key's must be named, anyone else's is the caller.
 
-        Raises Malformed where a service key names nobody, and Forbidden where a user names somebody else.
+        Raises Malformed, naming `field`, where a service key names nobody, and Forbidden where a user names somebody
+        else.
         """
         if "service" in self.roles:
             if user is None:
-                raise Malformed(faults=[Fault("user_id", "A service key must say for which user it acts.", "missing")])
+                raise Malformed(faults=[Fault(field, "A service key must say for which user it acts.", "missing")])
             return user
         if user not in (None, self.name):
             raise Forbidden

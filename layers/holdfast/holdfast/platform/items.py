@@ -13,7 +13,7 @@ from pynamodb.attributes import (
 from pynamodb.constants import NUMBER
 from pynamodb.models import Model
 
-from holdfast.platform.tables import Key, public_id, ticket_pool
+from holdfast.platform.tables import Key, product_pool, public_id, ticket_pool
 
 
 class IntegerAttribute(Attribute[int]):
@@ -269,6 +269,13 @@ class LineMap(MapAttribute[str, Any]):
     def limited_as(self) -> str:
         """Return the name by which a limit per user counts the line."""
         return limited_as(self.product_id, self.event_id, self.ticket_type_id)
+
+    @property
+    def pool(self) -> str | None:
+        """Return the name of the pool that the line is drawn from; None for what exists once."""
+        if self.product_id is not None:
+            return product_pool(self.product_id)
+        return ticket_pool(self.event_id or "", self.ticket_type_id or "") if self.kind == "ticket" else None
 
     def of(self, quantity: int) -> "LineMap":
         """Return the same line with another quantity; this one stays as it is."""

@@ -2,6 +2,8 @@
 
 from decimal import Decimal
 
+from holdfast.platform.errors import Fault, Malformed
+
 _EXPONENTS = {
     **dict.fromkeys(("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF").split(), 0),
     **dict.fromkeys(("BHD IQD JOD KWD LYD OMR TND").split(), 3),
@@ -20,6 +22,14 @@ def to_minor(amount: Decimal, currency: str) -> int:
     if minor != minor.to_integral_value() or minor > MOST_MINOR:
         raise ValueError(f"finer than {currency} has units for")
     return int(minor)
+
+
+def price_of(amount: Decimal, currency: str, field: str) -> int:
+    """Return a price that a client names, in minor units; raises Malformed, naming `field`, for what is none."""
+    try:
+        return to_minor(amount, currency)
+    except ValueError as wrong:
+        raise Malformed(faults=[Fault(field, f"Not a price in {currency}.", "invalid")]) from wrong
 
 
 def from_minor(minor: int, currency: str) -> Decimal:

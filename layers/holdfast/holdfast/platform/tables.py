@@ -107,6 +107,22 @@ def product_of(key: Key) -> tuple[str, str] | None:
     return (tenant, key.sk[3:]) if kind == "PRODUCTS" else None
 
 
+def id_of(key: Key) -> str:
+    """Return the id of the numbered thing at `key`: a product, an event, a ticket type or a venue."""
+    return key.sk.partition(".")[2]
+
+
+def seat_of(key: Key) -> tuple[str, str]:
+    """Return the labels of the row and of the seat at `key`."""
+    row, _, seat = key.sk.partition("#")
+    return row, seat
+
+
+def venue_of(key: Key) -> str:
+    """Return the id of the venue whose blackout or day is at `key`."""
+    return key.pk.rpartition("#")[2]
+
+
 class Keys:
     """The keys of one tenant's items."""
 
@@ -292,9 +308,19 @@ def view_id(kind: str, reservation: Key) -> str:
     return f"{kind}-{owner}-{reservation.sk.removeprefix('R#')}"
 
 
+def product_pool(product_id: str) -> str:
+    """Return the name of the pool that holds a product's stock."""
+    return f"product.{product_id}"
+
+
 def ticket_pool(event_id: str, ticket_type_id: str) -> str:
     """Return the name of the pool of a counted ticket type."""
     return f"ticket.{event_id}.{ticket_type_id}"
+
+
+def pool_allocated(allocation: str) -> str:
+    """Return the name of the pool whose shard a reservation's allocation names (see `allocation_name`)."""
+    return allocation.rpartition("#")[0]
 
 
 def claim_name(unit: Key) -> str:

@@ -1,10 +1,10 @@
 """Reading reservations: one by its public id, and all of a user's, page by page."""
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
 
+from holdfast.platform import page_tokens
 from holdfast.platform.dynamodb import read
-from holdfast.platform.errors import Fault, Malformed, ReservationNotFound
+from holdfast.platform.errors import ReservationNotFound
 from holdfast.platform.items import LineMap, ReservationItem
 from holdfast.platform.tables import Key, Keys
 from holdfast.reservations.engine import Engine
@@ -60,12 +60,13 @@ def list_of(
     Raises Malformed for a token that is not one.
     """
     partition = Keys(tenant).user(user)
-    first, after = _from_token(token, partition)
+    scope = f"{partition} {status} {source}"
+    first, after = _start(token, partition, scope)
     now = engine.clock.now()
     found: list[ReservationItem] = []
     for prefix in _PREFIXES[_PREFIXES.index(first) :]:
         if limit == 0:
-            return ReservationPage(found, _to_token(prefix))
+            return ReservationPage(found, page_tokens.issue(scope, prefix))
         page = engine.store.query(partition, prefix, limit, after)
         items = [read(ReservationItem, raw) for raw in page.items]
         found += [
@@ -74,7 +75,7 @@ def list_of(
             if not _is_bought_hold(item) and status in (None, state_at(item, now)) and source in (None, item.source)
         ]
         if page.after is not None:
-            return ReservationPage(found, _to_token(page.after.sk))
+            return ReservationPage(found, page_tokens.issue(scope, page.after.sk))
         limit, after = limit - len(items), None
     return ReservationPage(found, None)
 
@@ -84,21 +85,12 @@ def _is_bought_hold(item: ReservationItem) -> bool:
     return item.life is not None and item.status == State.CONFIRMED
 
 
-def _to_token(sk: str) -> str:
-    return urlsafe_b64encode(sk.encode()).decode().rstrip("=")
-
-
-def _from_token(token: str | None, partition: str) -> tuple[str, Key | None]:
+def _start(token: str | None, partition: str, scope: str) -> tuple[str, Key | None]:
+    """Return the kind of hold to go on with, and after which key."""
     if token is None:
         return _PREFIXES[0], None
-    try:
-        sk = urlsafe_b64decode(token + "=" * (-len(token) % 4)).decode()
-    except ValueError:
-        sk = ""
-    prefix = sk[:2]
-    if prefix not in _PREFIXES:
-        raise Malformed(faults=[Fault("next", "Not a token that this list gave.")])
-    return prefix, Key(partition, sk) if sk != prefix else None
+    sk = page_tokens.read(scope, token)
+    return sk[:2], Key(partition, sk) if sk[2:] else None
 
 
 def line_price(line: LineMap) -> int:

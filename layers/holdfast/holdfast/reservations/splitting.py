@@ -1,93 +1,132 @@
-"""Splitting a hold: a part becomes a reservation of its own, and no counter is touched (PROTOCOL.md 15)."""
+"""Splitting holds: parts of them become a reservation of its own, and no counter is touched (PROTOCOL.md 15)."""
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+from pynamodb.expressions.condition import Condition
+
+from holdfast.claims import pool, unit
+from holdfast.claims.changes import Change, netted
 from holdfast.platform.dynamodb import Put, Write
 from holdfast.platform.errors import InvariantBroken
 from holdfast.platform.items import LineMap, ReservationItem
-from holdfast.platform.tables import Key, due_bucket
+from holdfast.platform.tables import Key, Keys, pool_allocated, tenant_of
 from holdfast.reservations.ending import RETENTION_SECONDS, unchanged
 from holdfast.reservations.states import State
 
 
-def part_of(parent: ReservationItem, quantity: int, child: Key) -> ReservationItem:
-    """Return `quantity` units of the one product that `parent` holds, as a held reservation at `child`.
+@dataclass(frozen=True)
+class Part:
+    """What is split off a hold of pools and units: of each of its lines, in their order, at most all that it has."""
 
-    The units held longest, and so at the oldest prices, are taken first. `quantity` is at most what the parent holds.
-    Raises InvariantBroken where its lines and its allocation do not agree.
-    """
-    lines, _ = _cut(parent.lines, quantity)
-    taken = _taken(parent.allocated(), quantity)
-    if sum(taken.values()) != quantity:
-        raise InvariantBroken(f"{parent.id} says it holds more than was drawn for it")
-    return ReservationItem(
-        *child,
-        user_id=parent.user_id,
-        status=State.HELD.value,
-        v=1,
-        lines=lines,
-        allocation=taken,
-        created_at=parent.created_at,
-        expires_at=parent.expires_at,
-        first_expires_at=parent.first_expires_at,
-        due=parent.expires_at,
-        due_bucket=due_bucket(child),
-    )
+    parent: ReservationItem
+    quantities: Sequence[int]
 
+    @property
+    def lines(self) -> list[LineMap]:
+        """Return the lines of the part."""
+        return [line.of(here) for line, here in zip(self.parent.lines, self.quantities, strict=True) if here]
 
-def splitting(parent: ReservationItem, part: ReservationItem, now: int) -> list[Write]:
-    """Return the writes, to be made together, that make `part` of a live hold a reservation of its own.
+    @property
+    def rest(self) -> list[LineMap]:
+        """Return the lines that are left to the parent."""
+        left = [line.quantity - here for line, here in zip(self.parent.lines, self.quantities, strict=True)]
+        return [line.of(here) for line, here in zip(self.parent.lines, left, strict=True) if here]
 
-    The parent keeps the rest; one of which nothing is left takes the part's state and is over.
-    """
-    quantity = sum(line.quantity for line in part.lines)
-    _, rest = _cut(parent.lines, quantity)
-    taken = part.allocated()
-    left = {name: units - taken.get(name, 0) for name, units in parent.allocated().items()}
-    smaller = ReservationItem(
-        *parent.key,
-        user_id=parent.user_id,
-        status=parent.status,
-        v=parent.v + 1,
-        life=parent.life,
-        lines=rest,
-        allocation={name: units for name, units in left.items() if units},
-        created_at=parent.created_at,
-        expires_at=parent.expires_at,
-        first_expires_at=parent.first_expires_at,
-        extended_by=parent.extended_by,
-        written_by=parent.written_by,
-        due=parent.due,
-        due_bucket=parent.due_bucket,
-    )
-    if not rest:
-        smaller.status = State.CONFIRMED.value
-        smaller.lines = [line.of(line.quantity) for line in parent.lines]
-        smaller.due = smaller.due_bucket = None
-        smaller.ttl = now // 1000 + RETENTION_SECONDS
-    live = unchanged(parent) & (ReservationItem.expires_at > now)
-    return [Put(smaller, live), Put(part, ReservationItem.pk.does_not_exist())]
+    def allocation(self) -> dict[str, int]:
+        """Return the units of the part by the shards that they were drawn from.
+
+        Raises InvariantBroken where fewer were drawn from a pool than the parent's lines say.
+        """
+        wanted: Counter[str] = Counter()
+        for line in self.lines:
+            if line.pool is not None:
+                wanted[line.pool] += line.quantity
+        taken = {}
+        for name, units in self.parent.allocated().items():
+            here = min(wanted[pool_allocated(name)], units)
+            if here:
+                taken[name] = here
+                wanted[pool_allocated(name)] -= here
+        if +wanted:
+            raise InvariantBroken(f"{self.parent.id} says it holds more than was drawn for it")
+        return taken
+
+    def units(self) -> list[str]:
+        """Return the names of the part's units, which a reservation keeps in the order of their lines."""
+        taken = [here for line, here in zip(self.parent.lines, self.quantities, strict=True) if line.pool is None]
+        return [name for name, here in zip(self.parent.units or (), taken, strict=True) if here]
 
 
-def _cut(lines: Sequence[LineMap], quantity: int) -> tuple[list[LineMap], list[LineMap]]:
-    """Return the first `quantity` units of the lines, and the rest."""
-    taken: list[LineMap] = []
-    rest: list[LineMap] = []
-    for line in lines:
+def oldest(parent: ReservationItem, quantity: int) -> Part:
+    """Return the part of `quantity` units, at most what the parent has, held longest and so at the oldest prices."""
+    quantities = []
+    for line in parent.lines:
         here = min(quantity, line.quantity)
         quantity -= here
-        if here:
-            taken.append(line.of(here))
-        if line.quantity > here:
-            rest.append(line.of(line.quantity - here))
-    return taken, rest
+        quantities.append(here)
+    return Part(parent, quantities)
 
 
-def _taken(allocation: dict[str, int], quantity: int) -> dict[str, int]:
-    taken: dict[str, int] = {}
-    for name, units in allocation.items():
-        here = min(quantity, units)
-        quantity -= here
-        if here:
-            taken[name] = here
-    return taken
+def in_time(record: ReservationItem, now: int) -> Condition:
+    """Return the condition that nobody wrote a hold since it was read, and that `now` (ms) is within its time."""
+    condition: Condition = unchanged(record) & (ReservationItem.expires_at > now)
+    return condition
+
+
+def bought(parts: Sequence[Part], child: Key) -> ReservationItem:
+    """Return parts of one user's holds as the one confirmed reservation at `child`."""
+    parents = [part.parent for part in parts]
+    allocation: Counter[str] = Counter()
+    for part in parts:
+        allocation.update(part.allocation())
+    return ReservationItem(
+        *child,
+        user_id=parents[0].user_id,
+        status=State.CONFIRMED.value,
+        v=1,
+        lines=[line for part in parts for line in part.lines],
+        allocation=dict(allocation),
+        units=[name for part in parts for name in part.units()] or None,
+        source=parents[0].source,
+        created_at=min(parent.created_at for parent in parents),
+        expires_at=min(parent.expires_at for parent in parents),
+        first_expires_at=min(parent.first_expires_at for parent in parents),
+    )
+
+
+def splitting(parts: Sequence[Part], child: ReservationItem, now: int) -> list[Write]:
+    """Return the writes that make parts of live holds the reservation `child`; its claims are changed beside them."""
+    smaller = [Put(_left(part, now), in_time(part.parent, now)) for part in parts]
+    return [*smaller, Put(child, ReservationItem.pk.does_not_exist())]
+
+
+def selling(parts: Sequence[Part], child: ReservationItem) -> list[Write]:
+    """Return the writes that sell to `child` what `parts` claim, to be made beside those that split them off."""
+    keys = Keys(tenant_of(child.key))
+    changes: list[Change] = [
+        *pool.confirmed(keys, child.allocated()),
+        *(unit.confirm(keys.claimed(name), part.parent.id, child.id) for part in parts for name in part.units()),
+    ]
+    return [change.write() for change in netted(changes)]
+
+
+def _left(part: Part, now: int) -> ReservationItem:
+    """Return the parent without the part; one of which nothing is left is over, and says what it held.
+
+    A deal hold is then confirmed, until the user's next one takes its place. A reservation is cancelled: what it held
+    is bought, but by another reservation, and must not count twice.
+    """
+    parent, taken, units = part.parent, part.allocation(), set(part.units())
+    allocation = {name: here - taken.get(name, 0) for name, here in parent.allocated().items()}
+    left = ReservationItem(**parent.attribute_values)
+    left.v = parent.v + 1
+    left.lines = part.rest or [line.of(line.quantity) for line in parent.lines]
+    left.allocation = {name: here for name, here in allocation.items() if here}  # type: ignore[assignment]
+    left.units = [name for name in parent.units or () if name not in units] or None
+    if not part.rest:
+        left.status = (State.CANCELLED if parent.life is None else State.CONFIRMED).value
+        left.due = left.due_bucket = None
+        left.ttl = now // 1000 + RETENTION_SECONDS
+    return left

@@ -8,7 +8,7 @@ from holdfast.platform.clock import Clock
 from holdfast.platform.dynamodb import RawItem, Store, read
 from holdfast.platform.errors import Fault
 from holdfast.platform.items import ProductItem
-from holdfast.platform.tables import Key, Keys
+from holdfast.platform.tables import Key, Keys, product_pool
 from holdfast.reservations.engine import Demand, LineRequest, Opening
 from holdfast.reservations.pool_demand import PoolDemand
 
@@ -18,14 +18,9 @@ KNOWN_FOR = 10_000
 _MOST_PRODUCTS = 1_000
 
 
-def pool_name(product_id: str) -> str:
-    """Return the name of the pool that holds a product's stock."""
-    return f"product.{product_id}"
-
-
 def pool_of(product: ProductItem, product_id: str) -> Pool:
     """Return a product's pool and the terms it is sold on."""
-    return Pool(pool_name(product_id), product.shards, terms_of(product))
+    return Pool(product_pool(product_id), product.shards, terms_of(product))
 
 
 class ProductFacts:

@@ -94,13 +94,6 @@ def get(engine: Engine, tenant: str, product_id: str) -> ProductItem:
     return product
 
 
-def id_of(product: ProductItem) -> str:
-    """Return the id by which clients know a product."""
-    named = product_of(product.key)
-    assert named is not None
-    return named[1]
-
-
 def list_all(engine: Engine, tenant: str, limit: int, after: str | None) -> tuple[list[ProductItem], str | None]:
     """Return up to `limit` products in the order of their ids, after product `after`, and the id to go on after."""
     keys = Keys(tenant)
