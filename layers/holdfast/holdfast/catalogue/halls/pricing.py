@@ -4,7 +4,7 @@ from datetime import date
 from zoneinfo import ZoneInfo
 
 from holdfast.catalogue.halls import moments
-from holdfast.catalogue.halls.settings import HOUR, Unit, VenuePricing
+from holdfast.catalogue.halls.settings import HOUR, VenuePricing, VenueUnit
 
 _WHOLE = 100
 
@@ -19,11 +19,11 @@ def price_of(pricing: VenuePricing, base_minor: int, zone: ZoneInfo, start: int,
     days = list(moments.local_days(start, end, zone))
     shares = [_share(pricing, day, start - booked_at) for day, _ in days]
     match pricing.unit:
-        case Unit.BOOKING:
+        case VenueUnit.BOOKING:
             return _half_up(base_minor * shares[0], _WHOLE)
-        case Unit.DAY:
+        case VenueUnit.DAY:
             return _half_up(base_minor * sum(shares), _WHOLE)
-        case Unit.HOUR:
+        case VenueUnit.HOUR:
             weighed = sum(share * length for share, (_, length) in zip(shares, days, strict=True))
             return _half_up(base_minor * weighed, _WHOLE * HOUR)
 

@@ -34,7 +34,7 @@ class Setting(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
 
 
-class Unit(StrEnum):
+class VenueUnit(StrEnum):
     """What the base price buys."""
 
     BOOKING = "booking"
@@ -42,7 +42,7 @@ class Unit(StrEnum):
     DAY = "day"
 
 
-class Weekday(StrEnum):
+class VenueWeekday(StrEnum):
     """Days of the week, in their order."""
 
     MONDAY = "monday"
@@ -58,12 +58,12 @@ class VenueWeekendRule(Setting):
     """Another price on some days of the week."""
 
     kind: Literal["weekend"]
-    days: tuple[Weekday, ...] = Field((Weekday.SATURDAY, Weekday.SUNDAY), min_length=1, max_length=7)
+    days: tuple[VenueWeekday, ...] = Field((VenueWeekday.SATURDAY, VenueWeekday.SUNDAY), min_length=1, max_length=7)
     percent: Percent = Field(examples=[25])
 
     def applies(self, day: date, notice: int) -> bool:
         """Return whether the rule is for this local day, booked `notice` ms ahead."""
-        return list(Weekday)[day.weekday()] in self.days
+        return list(VenueWeekday)[day.weekday()] in self.days
 
 
 class VenueSeasonRule(Setting):
@@ -116,7 +116,7 @@ VenuePriceRule = Annotated[VenueWeekendRule | VenueSeasonRule | VenueSurgeRule, 
 class VenuePricing(Setting):
     """What the base price buys, and what changes it."""
 
-    unit: Unit = Unit.BOOKING
+    unit: VenueUnit = VenueUnit.BOOKING
     rules: tuple[VenuePriceRule, ...] = Field((), max_length=MOST_RULES)
 
 

@@ -1,0 +1,102 @@
+"""Bookings as their customers see them, put together from a booking's own item and its reservation."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from holdfast.catalogue.halls import refunds, states
+from holdfast.catalogue.halls.states import BookingState
+from holdfast.platform.items import BookingItem, ReservationItem
+from holdfast.platform.tables import view_id
+from holdfast.reservations.reading import state_at
+
+
+@dataclass(frozen=True)
+class Customer:
+    """For whom a booking is, and what was said of them when it was made."""
+
+    id: str
+    name: str | None = None
+    phone: str | None = None
+    email: str | None = None
+
+
+@dataclass(frozen=True)
+class Booking:
+    """A booking; times are ms, `total_minor` is in minor units of `currency`.
+
+    `refund_percent` is there once it was cancelled after it had been confirmed.
+    """
+
+    id: str
+    number: str
+    venue_id: str
+    venue_name: str
+    customer: Customer
+    is_new_customer: bool
+    start: int
+    end: int
+    state: BookingState
+    payment_status: str
+    event_type: str | None
+    guest_count: int | None
+    special_requests: str | None
+    total_minor: int
+    currency: str
+    created_at: int
+    updated_at: int
+    expires_at: int
+    refund_percent: int | None = None
+
+    @property
+    def refund_minor(self) -> int | None:
+        """Return what is to be paid back, in minor units."""
+        return None if self.refund_percent is None else refunds.amount_of(self.total_minor, self.refund_percent)
+
+
+def shown(item: BookingItem, record: ReservationItem, now: int) -> Booking:
+    """Return a booking as it is at `now` (ms)."""
+    return Booking(
+        id=view_id("b", record.key),
+        number=item.number,
+        venue_id=item.venue_id,
+        venue_name=item.venue_name,
+        customer=Customer(item.user_id, item.customer_name, item.customer_phone, item.customer_email),
+        is_new_customer=item.is_new_customer,
+        start=item.start,
+        end=item.end,
+        state=states.shown(state_at(record, now), item.end, now),
+        payment_status=item.payment_status,
+        event_type=item.event_type,
+        guest_count=item.guest_count,
+        special_requests=item.special_requests,
+        total_minor=item.total_minor,
+        currency=item.currency,
+        created_at=item.created_at,
+        updated_at=item.updated_at,
+        expires_at=record.expires_at,
+        refund_percent=item.refund_percent,
+    )
+
+
+def as_made(item: BookingItem, record: ReservationItem) -> Booking:
+    """Return a booking as it was when it was made, whatever became of it since."""
+    return replace(
+        shown(item, record, item.created_at),
+        state=BookingState.TEMP_HOLD,
+        updated_at=item.created_at,
+        expires_at=record.first_expires_at,
+        refund_percent=None,
+    )
+
+
+def to_json(booking: Booking) -> dict[str, Any]:
+    """Return a booking as JSON keeps it."""
+    return asdict(booking)
+
+
+def from_json(known: Mapping[str, Any]) -> Booking:
+    """Return the booking that JSON kept."""
+    return Booking(
+        **{**known, "customer": Customer(**known["customer"]), "state": BookingState(known["state"])},
+    )

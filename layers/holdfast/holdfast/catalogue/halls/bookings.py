@@ -1,0 +1,219 @@
+"""Bookings of halls: a reservation of one venue line, and beside it what a booking says about customer and occasion."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import count
+
+from pynamodb.expressions.update import Action
+
+from holdfast.catalogue.halls import moments, refunds, states
+from holdfast.catalogue.halls.booking_views import Booking, Customer, as_made, from_json, shown, to_json
+from holdfast.catalogue.halls.lines import VenueRoom
+from holdfast.catalogue.halls.states import BookingState
+from holdfast.catalogue.halls.venues import Venue, get
+from holdfast.claims.span import Span
+from holdfast.platform.dynamodb import Put, Update, Write
+from holdfast.platform.errors import AmountMismatch, BookingNotFound, BookingOver, Refused, ReservationOver
+from holdfast.platform.items import BookingItem, ReservationItem
+from holdfast.platform.tables import Key, Keys, tenant_of
+from holdfast.reservations import ending
+from holdfast.reservations.engine import Engine, LineRequest
+from holdfast.reservations.holding import HoldRequest, hold
+from holdfast.reservations.idempotency import KeyedRequest
+from holdfast.reservations.numbering import next_number
+from holdfast.reservations.reading import total_of
+from holdfast.reservations.states import State
+
+SOURCE = "bookings"
+"""The route that reservations name which are bookings."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A wish to book `span` of `venue`. `total_minor` is what the client believes it to cost, None where it is silent.
+
+    `keyed` is the request's idempotency key, in the name of who sends it; `meta` is the client's own JSON text.
+    """
+
+    keyed: KeyedRequest
+    venue: Venue
+    span: Span
+    customer: Customer
+    is_new_customer: bool = False
+    event_type: str | None = None
+    guest_count: int | None = None
+    special_requests: str | None = None
+    total_minor: int | None = None
+    meta: str | None = None
+
+
+class _Made(Exception):
+    """The same request has made its booking meanwhile."""
+
+    def __init__(self, booking: Booking) -> None:
+        self.booking = booking
+        super().__init__()
+
+
+def replayed(engine: Engine, keyed: KeyedRequest) -> Booking | None:
+    """Return what the same request was answered before, or None; raises IdempotencyKeyReused for another body."""
+    known = keyed.replay(engine.store)
+    return None if known is None else from_json(known)
+
+
+def book(engine: Engine, wish: Wish) -> Booking:
+    """Hold the time for the customer and return the booking; the same keyed request returns the same one.
+
+    Whether it was answered before is for the caller to ask (`replayed`), before anything else is looked at. One
+    transaction writes the reservation, its days, the booking and the idempotency record. The number counts the bookings
+    that the tenant's venues take in a year. Raises Refused, with the fault `time_conflict` where another has the time;
+    AmountMismatch, with nothing held, where the price is not what the client believes; IdempotencyKeyReused and Busy.
+    """
+    keyed = wish.keyed
+    number = _next_number(engine, wish)
+    line = LineRequest("venue", "startTs", venue_id=wish.venue.id, start=wish.span.start, end=wish.span.end)
+    request = HoldRequest(keyed.tenant, wish.customer.id, SOURCE, keyed.key, keyed.body_hash, [line])
+    attempts = count()
+
+    def beside(record: ReservationItem) -> Sequence[Write]:
+        known = replayed(engine, keyed) if next(attempts) else None
+        if known is not None:
+            raise _Made(known)
+        if wish.total_minor not in (None, total_of(record)):
+            raise AmountMismatch
+        item = _item(wish, number, record)
+        return [Put(item), keyed.record(to_json(as_made(item, record)), record.created_at)]
+
+    try:
+        record = hold(engine, lambda _: VenueRoom(), request, beside)
+    except _Made as made:
+        return made.booking
+    except (Refused, AmountMismatch):
+        known = replayed(engine, keyed)
+        if known is None:
+            raise
+        return known
+    return as_made(_booking_of(engine, record), record)
+
+
+def find(engine: Engine, tenant: str, booking_id: str, user: str | None) -> Booking:
+    """Return a booking of the tenant, of `user` only where one is named; raises BookingNotFound."""
+    record = _record(engine, tenant, booking_id, user)
+    return shown(_booking_of(engine, record), record, engine.clock.now())
+
+
+def confirm(engine: Engine, tenant: str, booking_id: str) -> Booking:
+    """Keep a booking for good and return it; twice changes nothing.
+
+    Written in one transaction: the reservation, its days, the booking. Raises BookingNotFound, BookingOver where it is
+    not held any more, and Busy.
+    """
+    record = _record(engine, tenant, booking_id, None)
+    item = _booking_of(engine, record)
+    found = shown(item, record, engine.clock.now())
+    if found.state in (BookingState.CONFIRMED, BookingState.COMPLETED):
+        return found
+    if not states.may_confirm(found.state):
+        raise BookingOver
+    try:
+        confirmed = ending.confirm(engine, record.key, lambda _: [_touching(engine, item)])
+    except ReservationOver as over:
+        raise BookingOver from over
+    return shown(_booking_of(engine, confirmed), confirmed, engine.clock.now())
+
+
+def cancel(engine: Engine, tenant: str, booking_id: str, user: str | None) -> Booking:
+    """Give a booking's time back and return it; twice changes nothing.
+
+    Which share of a confirmed one is paid back is settled by the notice at this moment, and kept with the booking.
+    Written in one transaction: the reservation, its days, the booking. Raises BookingNotFound, BookingOver and Busy.
+    """
+    record = _record(engine, tenant, booking_id, user)
+    item = _booking_of(engine, record)
+    found = shown(item, record, engine.clock.now())
+    if found.state is BookingState.CANCELLED:
+        return found
+    if not states.may_cancel(found.state):
+        raise BookingOver
+    try:
+        cancelled = _cancelled(engine, record, item)
+    except ReservationOver as over:
+        raise BookingOver from over
+    return shown(_booking_of(engine, cancelled), cancelled, engine.clock.now())
+
+
+def key_beside(record: ReservationItem) -> Key:
+    """Return the key of the booking that is written beside a reservation."""
+    return Keys(tenant_of(record.key)).booking(record.lines[0].start, record.key)
+
+
+def _next_number(engine: Engine, wish: Wish) -> str:
+    """Return the next booking number of the tenant in this year, as the venue's clocks have it."""
+    year = moments.local_day(engine.clock.now(), wish.venue.zone).year
+    number = next_number(engine, Keys(wish.keyed.tenant).counter(f"bookings-{year}"))
+    return f"{wish.venue.item.prefix}-{year}-{number:04d}"
+
+
+def _cancelled(engine: Engine, record: ReservationItem, item: BookingItem) -> ReservationItem:
+    """End a reservation that is held, or is confirmed by now."""
+    if record.status == State.HELD:
+        try:
+            return ending.cancel(engine, record.key, beside=lambda _: [_touching(engine, item, _cancelling(engine))])
+        except ReservationOver:
+            pass
+    policy = get(engine, tenant_of(record.key), item.venue_id).settings.refunds
+
+    def beside(_: ReservationItem) -> Sequence[Write]:
+        percent = refunds.percent_at(policy, item.start, engine.clock.now())
+        return [_touching(engine, item, [*_cancelling(engine), BookingItem.refund_percent.set(percent)])]
+
+    return ending.withdraw(engine, record.key, beside)
+
+
+def _cancelling(engine: Engine) -> list[Action]:
+    return [BookingItem.cancelled_at.set(engine.clock.now())]
+
+
+def _touching(engine: Engine, item: BookingItem, actions: Sequence[Action] = ()) -> Update:
+    return Update(item.key, [BookingItem.updated_at.set(engine.clock.now()), *actions])
+
+
+def _record(engine: Engine, tenant: str, booking_id: str, user: str | None) -> ReservationItem:
+    key = Keys(tenant).by_view_id("b", booking_id)
+    record = engine.store.get(ReservationItem, key) if key else None
+    if record is None or record.source != SOURCE or user not in (None, record.user_id):
+        raise BookingNotFound
+    return record
+
+
+def _booking_of(engine: Engine, record: ReservationItem) -> BookingItem:
+    item = engine.store.get(BookingItem, key_beside(record))
+    assert item is not None, "a booking is written with its reservation, and never deleted"
+    return item
+
+
+def _item(wish: Wish, number: str, record: ReservationItem) -> BookingItem:
+    return BookingItem(
+        *key_beside(record),
+        reservation_pk=record.pk,
+        reservation_sk=record.sk,
+        number=number,
+        venue_id=wish.venue.id,
+        venue_name=wish.venue.item.name,
+        user_id=wish.customer.id,
+        customer_name=wish.customer.name,
+        customer_phone=wish.customer.phone,
+        customer_email=wish.customer.email,
+        is_new_customer=wish.is_new_customer,
+        start=wish.span.start,
+        end=wish.span.end,
+        event_type=wish.event_type,
+        guest_count=wish.guest_count,
+        special_requests=wish.special_requests,
+        meta=wish.meta,
+        total_minor=total_of(record),
+        currency=record.lines[0].currency,
+        payment_status="pending",
+        created_at=record.created_at,
+        updated_at=record.created_at,
+    )

@@ -1,0 +1,160 @@
+"""Venues: created, read, listed, changed. What a venue costs and how it is booked is read with each booking, fresh."""
+
+import unicodedata
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from holdfast.catalogue.halls import moments
+from holdfast.catalogue.halls.alternatives import Turnaround
+from holdfast.catalogue.halls.settings import VenueSettings
+from holdfast.platform.dynamodb import Cancelled, Contended, Put, read
+from holdfast.platform.errors import Busy, VenueNotFound
+from holdfast.platform.items import VenueItem
+from holdfast.platform.tables import Key, Keys
+from holdfast.reservations.engine import Engine
+from holdfast.reservations.idempotency import KeyedRequest
+from holdfast.reservations.numbering import next_number
+
+_PREFIX_LETTERS = 3
+_NAMELESS = "VEN"
+
+
+@dataclass(frozen=True)
+class NewVenue:
+    """A venue to be opened. `base_price_minor` is in minor units; `prefix` None is derived from the name's letters."""
+
+    name: str
+    address: str
+    capacity: int
+    base_price_minor: int
+    currency: str
+    time_zone: str
+    prefix: str | None
+    settings: VenueSettings
+
+
+@dataclass(frozen=True)
+class Venue:
+    """A venue as it was read, and its id."""
+
+    id: str
+    item: VenueItem
+
+    @property
+    def settings(self) -> VenueSettings:
+        """Return what its owner set."""
+        return VenueSettings.model_validate_json(self.item.settings)
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """Return its time zone."""
+        return ZoneInfo(self.item.time_zone)
+
+    @property
+    def turnaround(self) -> Turnaround:
+        """Return the time that is kept free around each booking."""
+        settings = self.settings
+        return Turnaround(settings.before, settings.after)
+
+
+def create(engine: Engine, tenant: str, venue: NewVenue, keyed: KeyedRequest | None) -> Venue:
+    """Open a venue and return it; the same idempotency key returns it as it was then.
+
+    Ids are the tenant's own numbers from 1. Written in one transaction: the venue and the idempotency record. Raises
+    Malformed naming `timeZone`, IdempotencyKeyReused and Busy.
+    """
+    moments.zone_of(venue.time_zone, "timeZone")
+    known = keyed.replay(engine.store) if keyed else None
+    if known is not None:
+        return Venue(known["id"], VenueItem(**known["item"]))
+    venue_id = str(next_number(engine, Keys(tenant).counter("venues")))
+    made = Venue(venue_id, _new(Keys(tenant).venue(venue_id), venue, engine.clock.now()))
+    answer = {"id": venue_id, "item": made.item.attribute_values}
+    record = [keyed.record(answer, engine.clock.now())] if keyed else []
+    for attempt in engine.retries:
+        try:
+            engine.store.make([*record, Put(made.item, VenueItem.pk.does_not_exist())])
+        except Contended:
+            engine.retries.wait(attempt)
+        except Cancelled as refusal:
+            known = keyed.settle(refusal.reasons) if keyed else None
+            if known is not None:
+                return Venue(known["id"], VenueItem(**known["item"]))
+            if not refusal.contended and refusal.reasons[-1] is not None:
+                # Its number is nobody else's: an earlier attempt made it, and the answer was lost (PROTOCOL.md 8).
+                return made
+            engine.retries.wait(attempt)
+        else:
+            return made
+    raise Busy
+
+
+def get(engine: Engine, tenant: str, venue_id: str) -> Venue:
+    """Return a venue; raises VenueNotFound."""
+    item = engine.store.get(VenueItem, Keys(tenant).venue(venue_id))
+    if item is None:
+        raise VenueNotFound
+    return Venue(venue_id, item)
+
+
+def list_all(engine: Engine, tenant: str, limit: int, after: str | None) -> tuple[list[Venue], str | None]:
+    """Return up to `limit` venues in the order of their ids, after venue `after`, and the id to go on after."""
+    keys = Keys(tenant)
+    page = engine.store.query(keys.venues(), limit=limit, after=keys.venue(after) if after else None)
+    found = [_found(read(VenueItem, raw)) for raw in page.items]
+    return found, found[-1].id if page.after and found else None
+
+
+def change(engine: Engine, tenant: str, venue_id: str, changed: Callable[[Venue], Mapping[str, Any]]) -> Venue:
+    """Change what `changed` says of the venue as it is (attributes by name), and return it as it then is.
+
+    One write, if nobody changed the venue since it was read; else it is made anew of what the other left. What is
+    booked stays as it was booked. Raises VenueNotFound and Busy.
+    """
+    for attempt in engine.retries:
+        venue = get(engine, tenant, venue_id)
+        wanted = {name: value for name, value in changed(venue).items() if getattr(venue.item, name) != value}
+        if not wanted:
+            return venue
+        revision = venue.item.revision
+        attributes = {**venue.item.attribute_values, **wanted}
+        attributes |= {"revision": revision + 1, "updated_at": engine.clock.now()}
+        item = VenueItem(**attributes)
+        try:
+            engine.store.write(Put(item, VenueItem.revision == revision))
+        except (Contended, Cancelled):
+            engine.retries.wait(attempt)
+        else:
+            return Venue(venue_id, item)
+    raise Busy
+
+
+def prefix_of(name: str) -> str:
+    """Return what booking numbers of a venue called `name` begin with: its first three letters, "Parkside" "PAR"."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    letters = "".join(letter for letter in plain.upper() if letter.isalpha())
+    return (letters + _NAMELESS)[:_PREFIX_LETTERS]
+
+
+def _new(key: Key, venue: NewVenue, now: int) -> VenueItem:
+    return VenueItem(
+        *key,
+        name=venue.name,
+        address=venue.address,
+        capacity=venue.capacity,
+        base_price_minor=venue.base_price_minor,
+        currency=venue.currency,
+        time_zone=venue.time_zone,
+        prefix=venue.prefix or prefix_of(venue.name),
+        settings=venue.settings.model_dump_json(),
+        active=True,
+        revision=1,
+        created_at=now,
+        updated_at=now,
+    )
+
+
+def _found(item: VenueItem) -> Venue:
+    return Venue(item.key.sk.partition(".")[2], item)
