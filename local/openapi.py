@@ -160,9 +160,10 @@ def _let_go(example: Any) -> Any:
 def _not_null(schema: Json) -> None:
     """Say of an optional parameter what it is when it is there: a header or a query has no null."""
     options = [option for option in schema.pop("anyOf", []) if option != {"type": "null"}]
-    if options:
-        (option,) = options
-        schema |= option
+    if len(options) == 1:
+        schema |= options[0]
+    elif options:
+        schema["anyOf"] = options
 
 
 def _tidy(node: Any) -> Any:

@@ -19,8 +19,9 @@ def example_of(schema: Schema, schemas: Mapping[str, Schema], where: str) -> Any
     for given in ("const", "default"):
         if schema.get(given) is not None:
             return schema[given]
-    if "anyOf" in schema:
-        return example_of(schema["anyOf"][0], schemas, where)
+    for choice in ("anyOf", "oneOf"):
+        if choice in schema:
+            return example_of(schema[choice][0], schemas, where)
     match schema.get("type"):
         case "null":
             return None
