@@ -5,18 +5,21 @@ from dataclasses import asdict, dataclass, field, replace
 from itertools import count
 from typing import Any
 
+import pytest
+
 from holdfast.catalogue.listings import listings
 from holdfast.catalogue.listings.lines import ListingRoom
 from holdfast.catalogue.products import stock
-from holdfast.catalogue.products.facts import ProductFacts, pool_name
+from holdfast.catalogue.products.facts import ProductFacts
 from holdfast.checkout import orders
 from holdfast.claims.changes import CounterChange
 from holdfast.claims.span import Day, read_day
 from holdfast.platform.dynamodb import MAX_ACTIONS, Put, Store, read
+from holdfast.platform.errors import Refused
 from holdfast.platform.items import PoolShardItem, ProductItem, ReservationItem, TicketTypeItem, UnitItem
 from holdfast.platform.queues import ExpiryMessage
 from holdfast.platform.retries import Retries
-from holdfast.platform.tables import Key, Keys
+from holdfast.platform.tables import Key, Keys, id_of, product_pool
 from holdfast.reservations import deal_holds
 from holdfast.reservations.basket import Basket
 from holdfast.reservations.deal_holds import DealHold, DealRequest
@@ -127,10 +130,10 @@ class Shop:
         enough = max(total, wanted)
         new = stock.NewProduct("Laptop", None, enough, price_minor, currency, max_per_user, wanted * 250)
         made = stock.create(self.engine, self.tenant, new, None)
-        product_id = stock.id_of(made)
+        product_id = id_of(made.key)
         self._add(made.key, {"total_stock": total - enough})
         for number, here in enumerate(each or [total] * (enough > total)):
-            key = self.keys.pool_shard(pool_name(product_id), number)
+            key = self.keys.pool_shard(product_pool(product_id), number)
             shard = self.store.get(PoolShardItem, key)
             assert shard is not None
             update = {"available": here - shard.available, "total": here - shard.total}
@@ -260,7 +263,7 @@ class Shop:
         """Return a product's shards."""
         item = self.store.get(ProductItem, self.keys.product(product))
         assert item is not None
-        keys = [self.keys.pool_shard(pool_name(product), number) for number in range(item.shards)]
+        keys = [self.keys.pool_shard(product_pool(product), number) for number in range(item.shards)]
         found = self.store.batch_get(keys)
         return [read(PoolShardItem, found[key]) for key in keys]
 
@@ -292,3 +295,10 @@ def resale(ticket: str) -> LineRequest:
 def hall(start: int, end: int, venue: str = HALL) -> LineRequest:
     """Return a line for a hall from `start` to `end`, in ms."""
     return LineRequest("venue", "", venue_id=venue, start=start, end=end)
+
+
+def refusal(attempt: Callable[[], object]) -> list[tuple[str, str]]:
+    """Return the field and code of each fault of a refusal that must come."""
+    with pytest.raises(Refused) as refused:
+        attempt()
+    return [(fault.field, fault.code) for fault in refused.value.faults]
