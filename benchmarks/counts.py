@@ -161,13 +161,13 @@ def _of_seats(shop: Shop) -> Sequence[Row]:
     one, two = shop.reserve(named[1]), shop.reserve(best)
     return [
         Row("DynamoDB requests to reserve a named seat, warm", one.requests, 1, 1, "The same, for a line of a seat."),
-        Row("Write units for it", one.write_units, 6, 5, _HOW + _UNITS),
+        Row("Write units for a named seat", one.write_units, 6, 5, _HOW + _UNITS),
         Row(
             "DynamoDB requests to reserve the best two seats",
             two.requests, 2, 2,
             "The same, for a line of best_available: one request reads the seats of the block, one takes two of them.",
         ),
-        Row("Write units for it", two.write_units, 8, 7, _HOW + _UNITS),
+        Row("Write units for the best two seats", two.write_units, 8, 7, _HOW + _UNITS),
     ]  # fmt: skip
 
 
@@ -181,7 +181,7 @@ def _of_halls(shop: Shop) -> Sequence[Row]:
             one.requests, 2, 2,
             "The same, for a line of a venue: one request reads the venue and the day, one writes.",
         ),
-        Row("Write units for it", one.write_units, 8, 7, _HOW + _UNITS),
+        Row("Write units for a hall within one day", one.write_units, 8, 7, _HOW + _UNITS),
     ]  # fmt: skip
 
 
