@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 
 from holdfast.claims.changes import CounterChange, netted
 from holdfast.claims.pool import Shard, Terms, spread
+from holdfast.platform.dynamodb import Put
 from holdfast.platform.items import LineMap, ReservationItem
 from holdfast.platform.money import MOST_MINOR, from_minor, to_minor
 from holdfast.platform.tables import Key, Keys, public_id
+from holdfast.reservations import splitting
 from holdfast.reservations.engine import LineRequest, merged
-from holdfast.reservations.splitting import part_of, splitting
 
 KEYS = Keys("demo")
 TERMS = st.sampled_from([Terms(1, 5, "USD", True, None), Terms(2, 6, "USD", True, None), Terms(3, 7, "EUR", True, 2)])
@@ -83,8 +84,12 @@ def test_part_and_rest_are_the_whole(lines: list[tuple[int, int]], cuts: list[in
         first_expires_at=9,
     )
     quantity = data.draw(st.integers(1, total))
-    part = part_of(parent, quantity, KEYS.reservation("ann", "checkout", "k"))
-    smaller = splitting(parent, part, now=2)[0].item  # type: ignore[union-attr]
+    parts = [splitting.oldest(parent, quantity)]
+    part = splitting.bought(parts, KEYS.reservation("ann", "checkout", "k"))
+    written, _ = splitting.splitting(parts, part, now=2)
+    assert isinstance(written, Put)
+    smaller = written.item
+    assert isinstance(smaller, ReservationItem)
     assert sum(line.quantity for line in part.lines) == sum(part.allocated().values()) == quantity
     assert Counter(part.allocated()) + Counter(smaller.allocated()) == Counter(shards)
     assert smaller.v == 8

@@ -123,7 +123,7 @@ def _left(part: Part, now: int) -> ReservationItem:
     left = ReservationItem(**parent.attribute_values)
     left.v = parent.v + 1
     left.lines = part.rest or [line.of(line.quantity) for line in parent.lines]
-    left.allocation = {name: here for name, here in allocation.items() if here}  # type: ignore[assignment]
+    left.allocation = {name: here for name, here in allocation.items() if here}
     left.units = [name for name in parent.units or () if name not in units] or None
     if not part.rest:
         left.status = (State.CANCELLED if parent.life is None else State.CONFIRMED).value
