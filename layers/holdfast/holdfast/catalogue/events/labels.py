@@ -2,9 +2,6 @@
 
 import re
 
-LABEL = r"^[A-Za-z0-9]{1,8}$"
-"""What a row or a seat may be called."""
-
 _PARTS = re.compile(r"\d+|\D+")
 
 Order = tuple[tuple[int, int, str], ...]
@@ -24,3 +21,8 @@ def adjacent(left: str, right: str) -> bool:
     if left.isdigit() and right.isdigit():
         return int(right) - int(left) == 1
     return not left.isdigit() and not right.isdigit()
+
+
+def seat_name(event_id: str, ticket_type_id: str, row: str, seat: str) -> str:
+    """Return the name by which older clients know a seat (WIRE.md, section 2)."""
+    return f"seat:{event_id}:{ticket_type_id}:{row}:{seat}"
