@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from holdfast.claims.span import Span
 from holdfast.platform.clock import to_datetime
 from holdfast.platform.errors import Fault, Malformed
 
@@ -19,6 +20,7 @@ MOMENT = rf"^{DATE}[Tt ][0-9]{{2}}:[0-9]{{2}}(:[0-9]{{2}}([.][0-9]{{1,9}})?)?([Z
 _FIRST_YEAR, _LAST_YEAR = 1971, 9000
 _ZONE = re.compile(r"[A-Z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}")
 _NO_PLACES = frozenset({"Factory"})
+UTC_ZONE = ZoneInfo("UTC")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -53,6 +55,14 @@ def read_moment(text: str, zone: ZoneInfo, field: str) -> int:
     return moment
 
 
+def read_span(start: str, end: str, zone: ZoneInfo) -> Span:
+    """Return the span between two moments as clients of halls name them, `startTs` and `endTs`; see `read_moment`.
+
+    Which of them is later is not looked at.
+    """
+    return Span(read_moment(start, zone, "startTs"), read_moment(end, zone, "endTs"))
+
+
 def read_date(text: str, field: str) -> date:
     """Return the day that `text` (YYYY-MM-DD) names; raises Malformed, naming `field`, where it names none."""
     try:
@@ -63,6 +73,16 @@ def read_date(text: str, field: str) -> date:
     except ValueError:
         pass
     raise Malformed(faults=[Fault(field, "Not a day, as YYYY-MM-DD.", "date_malformed")])
+
+
+def read_bound(text: str, zone: ZoneInfo, field: str, is_last: bool = False) -> int:
+    """Return the moment, in ms, that a list is bounded by: a moment, or a day's begin, or with `is_last` a day's end.
+
+    Raises Malformed, naming `field`, for what is neither.
+    """
+    if "T" in text.upper() or " " in text:
+        return read_moment(text, zone, field)
+    return starts(read_date(text, field) + timedelta(days=is_last), zone)
 
 
 def local_day(moment: int, zone: ZoneInfo) -> date:

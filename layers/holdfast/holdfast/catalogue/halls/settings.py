@@ -9,9 +9,9 @@ surge to days of a date range, to bookings that are made late, or, with both, to
 
 from datetime import date
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, StrictInt, Tag, model_validator
 from pydantic.alias_generators import to_camel
 
 MINUTE = 60_000
@@ -110,7 +110,25 @@ class VenueSurgeRule(Setting):
         return self.first_day is None or self.last_day is None or self.first_day <= day <= self.last_day
 
 
-VenuePriceRule = Annotated[VenueWeekendRule | VenueSeasonRule | VenueSurgeRule, Field(discriminator="kind")]
+_RULES: dict[str, type[Setting]] = {"weekend": VenueWeekendRule, "season": VenueSeasonRule, "surge": VenueSurgeRule}
+
+
+def _kind_of(rule: Any) -> str | None:
+    """Return the tag of a rule's kind; one in angle brackets is not named in errors."""
+    kind = rule.get("kind") if isinstance(rule, dict) else getattr(rule, "kind", None)
+    return f"<{kind}>" if isinstance(kind, str) and kind in _RULES else None
+
+
+VenuePriceRule = Annotated[
+    Annotated[VenueWeekendRule, Tag("<weekend>")]
+    | Annotated[VenueSeasonRule, Tag("<season>")]
+    | Annotated[VenueSurgeRule, Tag("<surge>")],
+    Discriminator(
+        _kind_of,
+        custom_error_type="kind_unknown",
+        custom_error_message=f"A rule is an object whose kind is one of {', '.join(_RULES)}.",
+    ),
+]
 
 
 class VenuePricing(Setting):

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from pydantic import ValidationError
+
 from holdfast.catalogue.halls import moments
 from holdfast.catalogue.halls.alternatives import Turnaround
 from holdfast.catalogue.halls.settings import VenueSettings
 from holdfast.platform.dynamodb import Cancelled, Contended, Put, read
-from holdfast.platform.errors import Busy, VenueNotFound
+from holdfast.platform.errors import Busy, Fault, Malformed, VenueNotFound
 from holdfast.platform.items import VenueItem
 from holdfast.platform.tables import Key, Keys
 from holdfast.reservations.engine import Engine
@@ -129,6 +131,15 @@ def change(engine: Engine, tenant: str, venue_id: str, changed: Callable[[Venue]
         else:
             return Venue(venue_id, item)
     raise Busy
+
+
+def merged(settings: VenueSettings, changes: VenueSettings) -> VenueSettings:
+    """Return settings with those that `changes` was given; raises Malformed where they do not go together."""
+    try:
+        return VenueSettings.model_validate(settings.model_dump() | changes.model_dump(exclude_unset=True))
+    except ValidationError as wrong:
+        fault = Fault("settings", "These do not go together with the venue's other settings.", "settings_disagree")
+        raise Malformed(faults=[fault]) from wrong
 
 
 def prefix_of(name: str) -> str:

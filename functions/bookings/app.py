@@ -1,0 +1,310 @@
+"""Bookings of the halls' API: book, read, list, confirm, cancel (WIRE.md, section 4).
+
+Unknown fields are ignored and names are camelCase, as those clients know it.
+"""
+
+import json
+from functools import cache
+from typing import Annotated, Any
+
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver
+from aws_lambda_powertools.event_handler.openapi.params import Path, Query
+from pydantic import AfterValidator, BaseModel, Field, StrictInt, StrictStr
+from pydantic_core import PydanticCustomError
+
+from holdfast.catalogue.halls import availability, booking_pages, bookings, moments, venues
+from holdfast.catalogue.halls.booking_pages import Filters
+from holdfast.catalogue.halls.booking_views import Booking, Customer
+from holdfast.catalogue.halls.booking_wire import (
+    BookingAnswer,
+    BookingMade,
+    BookingRefusal,
+    BookingsAnswer,
+    shown_answer,
+    shown_booking,
+    shown_new,
+)
+from holdfast.catalogue.halls.bookings import Wish
+from holdfast.catalogue.halls.rules import Fields, faults_of, guest_faults
+from holdfast.catalogue.halls.states import BookingState
+from holdfast.catalogue.halls.venues import Venue
+from holdfast.catalogue.halls.wire import GuestCount, HallBody, HallMoment, VenueInPath, shown_alternatives
+from holdfast.claims.span import Span
+from holdfast.identity import people
+from holdfast.identity.contacts import Email, PersonName, Phone
+from holdfast.identity.people import Directory
+from holdfast.platform import http, page_tokens
+from holdfast.platform.caller import Caller
+from holdfast.platform.dynamodb import connect
+from holdfast.platform.errors import (
+    AmountMismatch,
+    BookingNotFound,
+    BookingOver,
+    Fault,
+    HoldTaken,
+    Malformed,
+    Refused,
+    TimeConflict,
+    UserNotFound,
+    VenueNotFound,
+)
+from holdfast.platform.fields import OptionalKey, RequiredKey, UserId, VenueId
+from holdfast.platform.settings import BookingsSettings, settings
+from holdfast.reservations.engine import Engine, HoldLengths
+from holdfast.reservations.idempotency import KeyedRequest, hash_of
+
+app = APIGatewayRestResolver(
+    enable_validation=True, response_validation_error_http_code=500, json_body_deserializer=http.read_json
+)
+
+_MOST_META = 4_000
+
+
+def _small(value: dict[str, Any]) -> dict[str, Any]:
+    if len(json.dumps(value)) > _MOST_META:
+        raise PydanticCustomError("too_long", "At most 4 000 characters of JSON.")
+    return value
+
+
+BookingId = Annotated[
+    str,
+    Path(
+        pattern=r"^b-[A-Za-z0-9-]{1,80}$",
+        description="A booking's id.",
+        examples=["b-abcdefghijklmnop-0123456789abcdef0123456789abcdef"],
+    ),
+]
+BookingDate = Annotated[
+    str | None,
+    Query(
+        max_length=40,
+        description="A calendar day, of the venue if one is named, else UTC; or an RFC 3339 moment.",
+        examples=["2030-06-01"],
+    ),
+]
+
+
+class BookingCustomerBody(BaseModel):
+    """Somebody who books, known by their phone."""
+
+    name: PersonName
+    phone: Phone
+    email: Email | None = None
+
+
+class VenueBookingBody(HallBody):
+    """A time to book at the venue that the address names, for a known user or for a customer by phone."""
+
+    user_id: UserId | None = None
+    customer: BookingCustomerBody | None = None
+    user: BookingCustomerBody | None = Field(None, description="The same as `customer`.")
+    start_ts: HallMoment
+    end_ts: HallMoment = Field(examples=["2030-06-01T22:00:00Z"])
+    event_type: Annotated[StrictStr, Field(max_length=100)] | None = Field(None, examples=["wedding"])
+    guest_count: GuestCount | None = None
+    special_requests: Annotated[StrictStr, Field(max_length=2_000)] | None = Field(None, examples=["Ramp needed."])
+    total_amount_cents: Annotated[StrictInt, Field(ge=0, le=10**15)] | None = Field(
+        None, description="What the client believes it to cost; checked, never trusted.", examples=[50_000]
+    )
+    meta: Annotated[dict[str, Any], AfterValidator(_small)] | None = Field(None, examples=[{"source": "web"}])
+
+
+class BookingBody(VenueBookingBody):
+    """A time to book at a venue, for a known user or for a customer by phone."""
+
+    venue_id: VenueId
+
+
+@cache
+def engine() -> Engine:
+    """Return this warm function's engine."""
+    known = settings(BookingsSettings)
+    return Engine(connect(known.table_name), HoldLengths(by_kind={"venue": known.venue_hold_seconds}))
+
+
+@cache
+def directory() -> Directory:
+    """Return this warm function's view of who is known."""
+    return Directory(connect(settings(BookingsSettings).identity_table_name))
+
+
+_booked = http.answers(201, "The time is held.", VenueNotFound, TimeConflict, AmountMismatch, adding=BookingRefusal)
+
+
+@app.post("/api/v1/bookings", status_code=201, tags=["bookings"], summary="Book a time", responses=_booked)
+def create(body: BookingBody, idempotency_key: RequiredKey) -> BookingMade:
+    """Hold a time until it is paid or confirmed; the same key and body give the same answer."""
+    return shown_new(_book(body, body.venue_id, idempotency_key))
+
+
+@app.post(
+    "/api/v1/venues/<venue_id>/bookings",
+    status_code=201,
+    tags=["bookings"],
+    summary="Book a time, by the venue's address",
+    responses=_booked,
+)
+def create_of_venue(venue_id: VenueInPath, body: VenueBookingBody, idempotency_key: RequiredKey) -> BookingMade:
+    """Do the same as POST /api/v1/bookings for this venue."""
+    return shown_new(_book(body, venue_id, idempotency_key))
+
+
+@app.get(
+    "/api/v1/bookings",
+    tags=["bookings"],
+    summary="List bookings",
+    responses=http.answers(200, "A page of the list.", VenueNotFound),
+)
+def list_all(
+    status: Annotated[BookingState | None, Query(description="Only those in this state.")] = None,
+    venue_id: Annotated[
+        str | None, Query(alias="venueId", pattern=r"^[A-Za-z0-9_]{1,40}$", description="Only those of this venue.")
+    ] = None,
+    start_date: Annotated[BookingDate, Query(alias="startDate")] = None,
+    end_date: Annotated[BookingDate, Query(alias="endDate")] = None,
+    page: Annotated[int, Query(ge=1, le=10_000, description="Which page; not looked at where `next` is given.")] = 1,
+    limit: Annotated[int, Query(ge=1, le=100, description="How many at most.")] = 20,
+    next_page: Annotated[
+        str | None, Query(alias="next", pattern=page_tokens.PATTERN, description="`next` of the page before.")
+    ] = None,
+) -> BookingsAnswer:
+    """List the tenant's bookings by their start to its staff, and their own in a stable order to customers."""
+    caller = http.caller_of(app)
+    since, until = _bounds(caller.tenant, venue_id, start_date, end_date)
+    filters = Filters(caller.sees(), status, venue_id, since, until)
+    found = booking_pages.list_of(engine(), caller.tenant, filters, page, limit, next_page)
+    return BookingsAnswer(
+        bookings=[shown_booking(booking) for booking in found.bookings], page=found.page, limit=limit, next=found.next
+    )
+
+
+@app.get(
+    "/api/v1/bookings/<booking_id>",
+    tags=["bookings"],
+    summary="Read a booking",
+    responses=http.answers(200, "The booking.", BookingNotFound),
+)
+def read(booking_id: BookingId) -> BookingAnswer:
+    """Read one; its state is as the clock has it."""
+    caller = http.caller_of(app)
+    return shown_answer(bookings.find(engine(), caller.tenant, booking_id, caller.sees()))
+
+
+@app.post(
+    "/api/v1/bookings/<booking_id>/confirm",
+    tags=["bookings"],
+    summary="Confirm a booking",
+    responses=http.answers(200, "The booking, confirmed.", BookingNotFound, BookingOver, HoldTaken),
+)
+def confirm(booking_id: BookingId, idempotency_key: OptionalKey = None) -> BookingAnswer:
+    """Keep the time for good; confirming twice changes nothing."""
+    caller = http.caller_of(app)
+    caller.needs("staff")
+    return shown_answer(bookings.confirm(engine(), caller.tenant, booking_id))
+
+
+@app.post(
+    "/api/v1/bookings/<booking_id>/cancel",
+    tags=["bookings"],
+    summary="Cancel a booking",
+    responses=http.answers(200, "The booking, cancelled.", BookingNotFound, BookingOver),
+)
+def cancel(booking_id: BookingId, idempotency_key: OptionalKey = None) -> BookingAnswer:
+    """Give the time back; what is paid back depends on the notice. Cancelling twice changes nothing."""
+    caller = http.caller_of(app)
+    return shown_answer(bookings.cancel(engine(), caller.tenant, booking_id, caller.sees()))
+
+
+def _book(body: VenueBookingBody, venue_id: str, idempotency_key: str) -> Booking:
+    """Book, or find what the same request has booked, before anything that may have changed since is looked at."""
+    caller = http.caller_of(app)
+    body_hash = hash_of(body.model_dump(mode="json") | {"venue_id": venue_id})
+    keyed = KeyedRequest(caller.tenant, caller.name, bookings.SOURCE, idempotency_key, body_hash)
+    known = bookings.replayed(engine(), keyed)
+    if known is not None:
+        return known
+    venue = venues.get(engine(), caller.tenant, venue_id)
+    span = _span(body, venue)
+    customer, is_new = _customer(caller, body)
+    wish = Wish(
+        keyed=keyed,
+        venue=venue,
+        span=span,
+        customer=customer,
+        is_new_customer=is_new,
+        event_type=body.event_type,
+        guest_count=body.guest_count,
+        special_requests=body.special_requests,
+        total_minor=body.total_amount_cents,
+        meta=None if body.meta is None else json.dumps(body.meta),
+    )
+    try:
+        return bookings.book(engine(), wish)
+    except Refused as refused:
+        raise _refusal(refused, venue, span, caller.tenant) from refused
+
+
+def _span(body: VenueBookingBody, venue: Venue) -> Span:
+    """Return what is to be booked; raises Malformed naming every field that the venue's rules do not allow."""
+    if not venue.item.active:
+        raise VenueNotFound
+    span = moments.read_span(body.start_ts, body.end_ts, venue.zone)
+    fields = Fields()
+    faults = faults_of(venue.settings, span.start, span.end, engine().clock.now(), fields)
+    faults += guest_faults(venue.item.capacity, body.guest_count, fields)
+    if faults:
+        raise Malformed(faults=faults)
+    return span
+
+
+def _customer(caller: Caller, body: VenueBookingBody) -> tuple[Customer, bool]:
+    """Return for whom a booking is, and whether they are new; a customer books for nobody else.
+
+    Somebody named by phone becomes a user of the tenant, if staff or a service say so. Raises Malformed, Forbidden.
+    """
+    if body.customer is not None and body.user is not None:
+        raise Malformed(faults=[Fault("user", "The same as customer: send one of them.", "duplicate")])
+    named = body.customer or body.user
+    if caller.sees() is not None:
+        user = caller.acting_for(body.user_id)
+    elif body.user_id is not None:
+        user = body.user_id
+    elif named is not None:
+        person, is_new = people.upsert(directory(), caller.tenant, named.name, named.phone, named.email)
+        return Customer(person.user_id, person.name, person.phone, person.email), is_new
+    else:
+        raise Malformed(faults=[Fault("userId", "Say for whom: userId or customer.", "missing")])
+    if named is not None:
+        return Customer(user, named.name, named.phone, named.email), False
+    return _known(caller.tenant, user), False
+
+
+def _known(tenant: str, user: str) -> Customer:
+    try:
+        person = people.find(directory(), tenant, user)
+    except UserNotFound:
+        return Customer(user)
+    return Customer(user, person.name, person.phone, person.email)
+
+
+def _refusal(refused: Refused, venue: Venue, span: Span, tenant: str) -> TimeConflict | VenueNotFound | Malformed:
+    """Return the engine's refusal as clients of this API know it."""
+    if refused.code == "venue_not_found":
+        return VenueNotFound()
+    if refused.code not in ("time_conflict", "calendar_full"):
+        return Malformed(faults=refused.faults)
+    conflict = TimeConflict(faults=refused.faults)
+    found = availability.of(engine(), tenant, venue, span)
+    conflict.extra = BookingRefusal(alternatives=shown_alternatives(found.alternatives)).model_dump(by_alias=True)
+    return conflict
+
+
+def _bounds(tenant: str, venue_id: str | None, first: str | None, last: str | None) -> tuple[int | None, int | None]:
+    """Return from when, and until before when, in ms, bookings are to start."""
+    zone = venues.get(engine(), tenant, venue_id).zone if venue_id else moments.UTC_ZONE
+    since = None if first is None else moments.read_bound(first, zone, "startDate")
+    until = None if last is None else moments.read_bound(last, zone, "endDate", is_last=True)
+    return since, until
+
+
+handler = http.entry(app)
