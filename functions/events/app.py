@@ -40,7 +40,7 @@ from holdfast.platform.dynamodb import connect
 from holdfast.platform.errors import EventNotFound, Fault, Malformed, SeatMapFull, TicketTypeNotFound
 from holdfast.platform.fields import OptionalKey
 from holdfast.platform.items import TicketTypeItem
-from holdfast.platform.money import to_minor
+from holdfast.platform.money import price_of
 from holdfast.platform.settings import EventsSettings, settings
 from holdfast.platform.tables import id_of
 from holdfast.reservations.engine import Engine
@@ -134,7 +134,7 @@ def create_ticket_type(
     currency = body.currency or settings(EventsSettings).default_currency
     kind = NewTicketType(
         name=body.ticket_type,
-        price_minor=_minor(body, currency),
+        price_minor=price_of(body.price, currency, "price"),
         currency=currency,
         quantity=None if body.numbered else body.quantity,
         max_per_user=body.max_per_user,
@@ -249,13 +249,6 @@ def _one_section(kinds: list[TicketTypeItem], ticket_type_id: str | None, sectio
 def _keyed(caller: Caller, route: str, key: str | None, body: BaseModel) -> KeyedRequest | None:
     body_hash = hash_of(body.model_dump(mode="json"))
     return None if key is None else KeyedRequest(caller.tenant, caller.name, route, key, body_hash)
-
-
-def _minor(body: EventTicketTypeBody, currency: str) -> int:
-    try:
-        return to_minor(body.price, currency)
-    except ValueError as wrong:
-        raise Malformed(faults=[Fault("price", f"Not a price in {currency}.", "invalid")]) from wrong
 
 
 def _seats(body: EventSeatsBody) -> dict[str, set[str]]:
