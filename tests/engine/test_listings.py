@@ -187,15 +187,16 @@ def test_rule_08_an_edit_whose_answer_was_lost_is_made_once(shop: Shop, calls: C
         assert (answer.item.version, answer.item.price_minor) == (version, price_minor)
 
 
+def made_then_throttled(call: Call) -> Answer:
+    """Lose the answer of a call that had its effect, and throttle what the SDK asks again."""
+    call.make()
+    return throttled(call)
+
+
 def test_rule_08_an_edit_whose_answer_was_lost_and_whose_retry_was_throttled_is_made_once(
     shop: Shop, calls: Calls
 ) -> None:
     """Rule 8: nothing is known after the throttle; the next look at the listing finds the writer's id."""
-
-    def made_then_throttled(call: Call) -> Answer:
-        call.make()
-        return throttled(call)
-
     listing = listed(shop)
     calls.trouble(made_then_throttled, "UpdateItem")
     assert edited(shop, listing, 900).item.version == 2
@@ -204,11 +205,12 @@ def test_rule_08_an_edit_whose_answer_was_lost_and_whose_retry_was_throttled_is_
 
 @pytest.mark.parametrize("key", [None, "k"])
 def test_rule_08_a_listing_whose_answer_was_lost_is_made_once(shop: Shop, calls: Calls, key: str | None) -> None:
-    """Rule 8: the retry's condition fails on the listing's own effect, and nobody else has its id."""
-    calls.trouble(asked_again(), "TransactWriteItems")
+    """Rule 8: the next attempt's condition fails on the listing's own effect, and nobody else has its id."""
+    calls.trouble(made_then_throttled, "TransactWriteItems")
     made = listed(shop, key=key)
     found = lists.unsold(shop.engine, "demo", 10, None).items
     assert [listing.item.attribute_values for listing in found] == [made.item.attribute_values]
+    assert [call.operation for call in calls.made].count("TransactWriteItems") == 2
 
 
 @pytest.mark.parametrize("trouble", [crash_before, crash_after])
@@ -261,6 +263,16 @@ def test_an_order_takes_three_requests(shop: Shop, calls: Calls) -> None:
     calls.clear()
     ordered(shop, "bob", listing)
     assert calls.operations == ["BatchGetItem", "TransactWriteItems", "BatchGetItem"]
+
+
+def test_a_ticket_that_another_has_is_refused_without_a_write(shop: Shop, calls: Calls) -> None:
+    """The crowd behind the one buyer costs the listing reads only."""
+    listing = listed(shop)
+    ordered(shop, "bob", listing)
+    calls.clear()
+    with pytest.raises(TicketReserved):
+        ordered(shop, "carol", listing)
+    assert calls.transactions == []
 
 
 @pytest.fixture

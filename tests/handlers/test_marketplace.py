@@ -204,6 +204,21 @@ def test_a_page_behind_many_sold_tickets_comes_short_and_the_list_goes_on(api: A
     assert len(pages) <= 3
 
 
+def test_a_page_is_filled_up_from_behind_sold_tickets_and_no_further(api: Api, clock: HandMovedClock) -> None:
+    made = []
+    for number in range(5):
+        made.append(new_ticket(api))
+        clock.advance(1)
+        if number == 3:
+            sell(api, order(api, "bob", made.pop()).json)
+    pages = [api.get(f"{TICKETS}?limit=2")]
+    pages.append(api.get(f"{TICKETS}?limit=2&next={pages[0].headers['X-Next']}"))
+    assert [[ticket["id"] for ticket in page.json] for page in pages] == [
+        [made[3]["id"], made[2]["id"]],
+        [made[1]["id"], made[0]["id"]],
+    ]
+
+
 def test_own_tickets_are_listed_sold_ones_too(api: Api, clock: HandMovedClock) -> None:
     sold = new_ticket(api)
     clock.advance(1)
