@@ -7,7 +7,6 @@ ignored and refusals are 400, as those clients know it.
 from holdfast.platform import cold_start  # before everything that is large
 
 # isort: split
-from dataclasses import replace
 from functools import cache, partial
 from secrets import token_hex
 from typing import Annotated, TypeVar
@@ -30,12 +29,9 @@ from holdfast.catalogue.listings.wire import (
     ResaleTicketBody,
 )
 from holdfast.platform import http, page_tokens
-from holdfast.platform.caller import Caller
 from holdfast.platform.clock import to_text
 from holdfast.platform.dynamodb import connect
 from holdfast.platform.errors import (
-    Fault,
-    Malformed,
     OrderNotFound,
     OrderOver,
     Refused,
@@ -44,7 +40,7 @@ from holdfast.platform.errors import (
     TicketReserved,
 )
 from holdfast.platform.fields import OptionalKey, UserId
-from holdfast.platform.money import from_minor, to_minor
+from holdfast.platform.money import from_minor, price_of
 from holdfast.platform.settings import MarketplaceSettings, settings
 from holdfast.reservations.engine import Engine, HoldLengths, Room
 from holdfast.reservations.idempotency import KeyedRequest, hash_of
@@ -91,7 +87,7 @@ _answers = partial(http.answers, conflict=400)
 def create_ticket(body: ResaleTicketBody, idempotency_key: OptionalKey = None) -> ResaleTicket:
     """Offer a ticket to everybody of the tenant."""
     caller = http.caller_of(app)
-    seller = _acting_for(caller, body.user_id)
+    seller = caller.acting_for(body.user_id, "userId")
     offer = _offer(body, settings(MarketplaceSettings).default_currency)
     keyed = None
     if idempotency_key is not None:
@@ -113,7 +109,7 @@ def list_tickets(
     if user_id is None:
         page = lists.unsold(engine(), caller.tenant, limit, next_page)
     else:
-        page = lists.of_seller(engine(), caller.tenant, _acting_for(caller, user_id), limit, next_page)
+        page = lists.of_seller(engine(), caller.tenant, caller.acting_for(user_id, "userId"), limit, next_page)
     return _list([_ticket(listing) for listing in page.items], page.next)
 
 
@@ -137,7 +133,7 @@ def read_ticket(ticket_id: TicketInPath) -> ResaleTicket:
 def change_ticket(ticket_id: TicketInPath, body: ResaleTicketBody) -> ResaleTicket:
     """Sell it under another title or at another price; refused while an order locks it, and once it is sold."""
     caller = http.caller_of(app)
-    seller = caller.acts_on() if body.user_id is None else _acting_for(caller, body.user_id)
+    seller = caller.acts_on() if body.user_id is None else caller.acting_for(body.user_id, "userId")
     return _ticket(listings.edit(engine(), caller.tenant, ticket_id, seller, partial(_offer, body)))
 
 
@@ -153,7 +149,7 @@ def create_order(body: ResaleOrderBody, idempotency_key: OptionalKey = None) -> 
     caller = http.caller_of(app)
     purchase = Purchase(
         tenant=caller.tenant,
-        user=_acting_for(caller, body.user_id),
+        user=caller.acting_for(body.user_id, "userId"),
         ticket_id=body.ticket_id,
         idempotency_key=idempotency_key or token_hex(16),
         body_hash=_hash_of(body),
@@ -172,7 +168,7 @@ def list_orders(
 ) -> Response[list[ResaleOrder]]:
     """List in the stable order of ids."""
     caller = http.caller_of(app)
-    page = orders.list_of(engine(), caller.tenant, _acting_for(caller, user_id), limit, next_page)
+    page = orders.list_of(engine(), caller.tenant, caller.acting_for(user_id, "userId"), limit, next_page)
     return _list([_order(order) for order in page.items], page.next)
 
 
@@ -200,21 +196,10 @@ def cancel_order(order_id: OrderInPath) -> ResaleOrder:
     return _order(orders.cancel(engine(), caller.tenant, order_id, caller.acts_on()))
 
 
-def _acting_for(caller: Caller, user: str | None) -> str:
-    """Return the user that a request is about, as the caller has it; what is missing is named as on this wire."""
-    try:
-        return caller.acting_for(user)
-    except Malformed as missing:
-        raise Malformed(faults=[replace(fault, field="userId") for fault in missing.faults]) from missing
-
-
 def _offer(body: ResaleTicketBody, currency: str) -> Offer:
     """Return what a seller says of a ticket, in `currency` unless the body names one."""
     currency = body.currency or currency
-    try:
-        return Offer(body.title, to_minor(body.price, currency), currency)
-    except ValueError as wrong:
-        raise Malformed(faults=[Fault("price", f"Not a price in {currency}.", "invalid")]) from wrong
+    return Offer(body.title, price_of(body.price, currency, "price"), currency)
 
 
 def _hash_of(body: BaseModel) -> str:
