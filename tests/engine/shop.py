@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 
+from holdfast.catalogue.events.facts import TicketTypeFacts
+from holdfast.catalogue.events.lines import BestSeats, NamedSeats
 from holdfast.catalogue.listings import listings
 from holdfast.catalogue.listings.lines import ListingRoom
 from holdfast.catalogue.products import stock
 from holdfast.catalogue.products.facts import ProductFacts
 from holdfast.checkout import orders
 from holdfast.claims.changes import CounterChange
-from holdfast.claims.span import Day, read_day
+from holdfast.claims.span import Day, DayChange, Entry, Span, days_of, read_day
 from holdfast.platform.dynamodb import MAX_ACTIONS, Put, Store, read
 from holdfast.platform.errors import Refused
 from holdfast.platform.items import PoolShardItem, ProductItem, ReservationItem, TicketTypeItem, UnitItem
@@ -27,7 +29,7 @@ from holdfast.reservations.engine import Engine, HoldLengths, LineRequest, Room
 from holdfast.reservations.holding import HoldRequest, hold
 from holdfast.reservations.idempotency import KeyedRequest, hash_of
 from tests.engine.audit import all_items, audit
-from tests.engine.rooms import AnyHall, AnySeat
+from tests.engine.rooms import AnyHall
 
 START = 1_700_000_000_000
 EVENT, SEATED = "1", "1"
@@ -94,10 +96,12 @@ class Shop:
         retries = Retries(attempts=attempts, sleep=self._sleep, chance=lambda: 0.5)
         self.engine = Engine(store, lengths or HoldLengths(), self.clock, retries, choose)
         self.catalogue = ProductFacts(store, self.clock)
+        ticket_types = TicketTypeFacts(store, self.clock)
         self.hall = AnyHall()
         self._rooms: dict[str, Room] = {
             "product": self.catalogue,
-            "seat": AnySeat(),
+            "seat": NamedSeats(ticket_types),
+            "best_available": BestSeats(ticket_types),
             "listing": ListingRoom(),
             "venue": self.hall,
         }
@@ -141,24 +145,25 @@ class Shop:
         return product_id
 
     def seats(self, rows: Mapping[str, int], price_minor: int = 500, max_per_user: int | None = None) -> None:
-        """Put an event's numbered seats on sale: so many in each row, from 1, all in one block."""
+        """Put more of an event's numbered seats on sale: so many in each row, from 1, all in one block."""
         terms = {"revision": 1, "price_minor": price_minor, "currency": "USD", "on_sale": True}
-        self.store.write(
-            Put(
-                TicketTypeItem(
-                    *self.keys.ticket_type(EVENT, SEATED),
-                    name="Stalls",
-                    numbered=True,
-                    quantity=sum(rows.values()),
-                    rows=dict.fromkeys(rows, 0),
-                    blocks=[sum(rows.values())],
-                    max_per_user=max_per_user,
-                    version=1,
-                    created_at=self.clock.now(),
-                    **terms,
-                )
-            )
+        key = self.keys.ticket_type(EVENT, SEATED)
+        known = self.store.get(TicketTypeItem, key)
+        before = known.rows.attribute_values if known is not None and known.rows else {}
+        total = sum(rows.values()) + (known.quantity if known is not None else 0)
+        numbered = TicketTypeItem(
+            *key,
+            name="Stalls",
+            numbered=True,
+            quantity=total,
+            rows=dict.fromkeys({**before, **rows}, 0),
+            blocks=[total],
+            max_per_user=max_per_user,
+            version=1,
+            created_at=self.clock.now(),
+            **terms,
         )
+        self.store.write(Put(numbered))
         keys = [self.seat_key(row, seat) for row, seats in rows.items() for seat in range(1, seats + 1)]
         items = [UnitItem(*key, version=1, max_per_user=max_per_user, **terms) for key in keys]
         for first in range(0, len(items), MAX_ACTIONS):
@@ -183,6 +188,12 @@ class Shop:
         """Return a day of a hall's calendar as it is stored."""
         key = self.keys.day(hall, date)
         return read_day(key, self.store.get_raw(key))
+
+    def black_out(self, start: int, end: int, name: str = "1") -> None:
+        """Write a blackout into the hall's calendar, day by day, whatever is there."""
+        for date in days_of(Span(start, end)):
+            added = {f"b-{name}": Entry(start, end, None)}
+            self.store.write(DayChange(self.day(date), self.clock.now(), added).write())
 
     def warm(self, *products: str) -> None:
         """Let this function know products."""

@@ -439,3 +439,15 @@ def test_a_seat_is_held_by_the_reservation_that_says_so(shop: Shop) -> None:
     assert holder(shop, 1) is None
     assert shop.unit(shop.seat_key("L", 1)).holder == held.id
     assert isinstance(shop.stored(held.key), ReservationItem)
+
+
+@pytest.mark.parametrize("had", [0, 1])
+def test_a_limit_per_user_counts_all_seats_of_one_cart(shop: Shop, had: int) -> None:
+    """A limit of two seats: three in one cart are too many, for somebody who never had one as well."""
+    shop.seats({"L": 5}, max_per_user=2)
+    for number in range(had):
+        shop.cart("ann", seat("L", 5 - number))
+    wanted = [seat("L", number) for number in range(1, 4 - had)]
+    assert {code for _, code in refusal(lambda: shop.cart("ann", *wanted))} == {"limit_exceeded"}
+    assert shop.cart("ann", *wanted[1:]).status == "held"
+    shop.audit()
