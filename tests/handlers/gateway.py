@@ -16,8 +16,8 @@ FUNCTIONS = Path(__file__).resolve().parents[2] / "functions"
 
 _PATHS = (
     (re.compile(r"/api/products(/[^/]+(/status)?)?"), "products"),
-    (re.compile(r"/api/(reserve(/bulk|/[^/]+/[^/]+)?|checkout|users/[^/]+/reservations)"), "flash_deals"),
-    (re.compile(r"/api/purchases/[^/]+"), "reserve_and_checkout"),
+    (re.compile(r"/api/(reserve/(bulk|[^/]+/[^/]+)|users/[^/]+/reservations)"), "flash_deals"),
+    (re.compile(r"/api/(reserve|checkout|purchases/[^/]+)"), "reserve_and_checkout"),
     (re.compile(r"/api/(events(/[^/]+(/(ticket-types|seats))?)?|initial-call/[^/]+|v1/events/[^/]+/seats)"), "events"),
     (re.compile(r"/api/(tickets|orders)(/[^/]+)?"), "marketplace"),
     (re.compile(r"/api/v1/reservations(/[^/]+(/extend)?)?"), "reservations"),
