@@ -66,7 +66,8 @@ NextInQuery = Annotated[
 def engine() -> Engine:
     """Return this warm function's engine."""
     known = settings(MarketplaceSettings)
-    return Engine(connect(known.table_name), HoldLengths(by_kind={"listing": known.listing_hold_seconds}))
+    seconds = known.listing_hold_seconds
+    return Engine(connect(known.table_name), HoldLengths(longest=seconds, by_kind={"listing": seconds}))
 
 
 def rooms(_: str) -> Room:

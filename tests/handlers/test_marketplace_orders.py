@@ -10,7 +10,7 @@ from holdfast.platform.dynamodb import Store, Update
 from holdfast.platform.items import ReservationItem
 from holdfast.platform.tables import Keys
 from tests.handlers.account import Aws, HandMovedClock
-from tests.handlers.gateway import Api
+from tests.handlers.gateway import Answer, Api
 from tests.handlers.marketplace import SELLER, new_ticket, order, sell, tampered_with
 
 ORDERS = "/api/orders"
@@ -49,12 +49,13 @@ def test_a_user_buys_without_saying_who_it_is_and_for_nobody_else(api: Api) -> N
     assert bob.post(ORDERS, {"ticketId": ticket["id"], "user_id": "carol"}).json["userId"] == "bob"
 
 
+@pytest.mark.parametrize("seconds", [60, 86_400])
 def test_the_length_of_the_lock_is_set_by_configuration(
-    api: Api, clock: HandMovedClock, cold: Callable[..., None]
+    api: Api, clock: HandMovedClock, cold: Callable[..., None], seconds: int
 ) -> None:
-    cold("marketplace", LISTING_HOLD_SECONDS="60")
+    cold("marketplace", LISTING_HOLD_SECONDS=str(seconds))
     found = order(api, "bob", new_ticket(api)).json
-    assert milliseconds(found["expiresAt"]) == clock.milliseconds + 60_000
+    assert milliseconds(found["expiresAt"]) == clock.milliseconds + seconds * 1000
 
 
 def test_a_ticket_that_is_locked_or_sold_is_400_already_reserved(api: Api, aws: Aws, clock: HandMovedClock) -> None:
@@ -257,6 +258,36 @@ def test_an_order_is_a_reservation_too(api: Api) -> None:
     ordered = order(api, "bob", new_ticket(api)).json
     found = api.get(f"/api/v1/reservations/r{ordered['id'][1:]}")
     assert (found.status, found.json["status"]) == (200, "held")
+
+
+def cart(api: Api, user: str, *lines: dict[str, Any]) -> Answer:
+    return api.post("/api/v1/reservations", {"user_id": user, "items": list(lines)}, key="k")
+
+
+def test_the_unified_cart_takes_tickets_among_other_things(api: Api) -> None:
+    ticket, product = new_ticket(api, price="19.99"), api.new_product(price=1)
+    lines = [{"kind": "listing", "ticket_id": ticket["id"]}, {"kind": "product", "product_id": product, "quantity": 2}]
+    held = cart(api, "bob", *lines)
+    assert (held.status, held.json["totals"]) == (201, [{"currency": "USD", "amount_minor": 2199}])
+    assert order(api, "carol", ticket).code == "already_reserved"
+    assert api.get(f"{ORDERS}?userId=bob").json == []
+    assert api.delete(f"/api/v1/reservations/{held.json['id']}").status == 200
+    assert order(api, "carol", ticket).status == 201
+
+
+def test_the_unified_cart_names_every_ticket_that_stood_in_the_way(api: Api, aws: Aws) -> None:
+    own, taken, free = new_ticket(api, userId="bob"), new_ticket(api), new_ticket(api)
+    order(api, "carol", taken)
+    before = aws.dump()
+    ids = [free["id"], own["id"], taken["id"], "1"]
+    answer = cart(api, "bob", *({"kind": "listing", "ticket_id": ticket_id} for ticket_id in ids))
+    assert answer.status == 409
+    assert answer.faults() == {
+        "items.1": "own_listing",
+        "items.2": "already_reserved",
+        "items.3": "ticket_not_found",
+    }
+    assert aws.dump() == before
 
 
 def test_own_orders_are_listed_and_nobody_elses(api: Api) -> None:
