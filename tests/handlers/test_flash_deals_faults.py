@@ -124,7 +124,7 @@ def test_bulk_as_a_loop_that_leaves_earlier_lines_held(api: Api, aws: Aws) -> No
 def test_a_configured_hold_length_that_is_ignored(
     api: Api, clock: HandMovedClock, cold: Callable[..., None], seconds: int
 ) -> None:
-    cold("flash_deals", HOLD_SECONDS=str(seconds))
+    cold("reserve_and_checkout", HOLD_SECONDS=str(seconds))
     product = api.new_product(10)
     api.reserve("alice", product, 10)
     clock.milliseconds += seconds * 1000 - 1
@@ -133,6 +133,18 @@ def test_a_configured_hold_length_that_is_ignored(
     clock.milliseconds += 1
     assert api.get("/api/users/alice/reservations").data == []
     assert check_out(api, "alice", product, 1).code == "insufficient_reservation"
+
+
+def test_a_configured_hold_length_that_is_ignored_in_bulk(
+    api: Api, clock: HandMovedClock, cold: Callable[..., None]
+) -> None:
+    cold("flash_deals", HOLD_SECONDS="37")
+    product = api.new_product(10)
+    bulk(api, "alice", (product, 10))
+    clock.milliseconds += 36_999
+    assert len(api.get("/api/users/alice/reservations").data) == 1
+    clock.milliseconds += 1
+    assert api.get("/api/users/alice/reservations").data == []
 
 
 def test_a_configured_hold_length_that_is_ignored_by_the_unified_route(

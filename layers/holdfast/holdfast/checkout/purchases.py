@@ -13,9 +13,10 @@ from secrets import token_hex
 from holdfast.checkout import sales
 from holdfast.checkout.sales import Sale, completed
 from holdfast.platform.dynamodb import Update, read
-from holdfast.platform.errors import Fault, HoldTaken, MixedCurrencies, PurchaseNotFound, SeatsNotHeld
+from holdfast.platform.errors import Fault, HoldTaken, MixedCurrencies, PurchaseNotFound, SeatsNotHeld, TooManyLines
 from holdfast.platform.items import LineMap, OrderItem, ReservationItem
 from holdfast.platform.tables import Keys
+from holdfast.reservations.basket import MAX_LINES
 from holdfast.reservations.ending import confirming
 from holdfast.reservations.engine import Engine, LineRequest, merged
 from holdfast.reservations.idempotency import KeyedRequest
@@ -45,6 +46,8 @@ def check_out(engine: Engine, purchase: TicketPurchase) -> str:
     seats and shards, the order, the idempotency record. Raises SeatsNotHeld naming every line that the user does not
     hold, MixedCurrencies, TooManyLines, IdempotencyKeyReused and Busy.
     """
+    if len(merged(purchase.lines)) > MAX_LINES:
+        raise TooManyLines
     number = token_hex(16)
     key = Keys(purchase.tenant).order(purchase.user, number)
     try:
@@ -64,14 +67,16 @@ def find(engine: Engine, tenant: str, purchase_id: str, viewer: str | None) -> O
     """Return a purchase of tickets; `viewer`, where given, must be its own. Raises PurchaseNotFound."""
     key = Keys(tenant).by_order_id(purchase_id)
     order = None if key is None else engine.store.get(OrderItem, key)
-    if order is None or viewer not in (None, order.user_id) or event_of(order) is None:
+    if order is None or viewer not in (None, order.user_id) or order.lines[0].event_id is None:
         raise PurchaseNotFound
     return order
 
 
-def event_of(order: OrderItem) -> str | None:
-    """Return the event whose tickets were bought, or None where it was something else."""
-    return order.lines[0].event_id
+def event_of(purchase: OrderItem) -> str:
+    """Return the id of the event whose tickets were bought."""
+    event_id = purchase.lines[0].event_id
+    assert event_id is not None
+    return event_id
 
 
 def _buying(engine: Engine, purchase: TicketPurchase, number: str) -> Sale:

@@ -44,6 +44,8 @@ _OTHER_KEY_HEADER = "x-idempotency-key"
 _TENANT = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _BEARER_TENANT = re.compile(r"Bearer hk_([a-z0-9][a-z0-9-]{0,39})_[0-9a-f]{64}")
 
+_CONFLICT = "conflict"
+
 JSON = "application/json"
 
 Event = dict[str, Any]
@@ -154,7 +156,7 @@ def entry(
 
     def answer(error: HoldfastError) -> Response[dict[str, Any]]:
         context["code"] = error.code
-        status = status_of(type(error), conflict)
+        status = status_of(type(error), app.context.get(_CONFLICT, conflict))
         return Response(status, JSON, error_body(error, context["request_id"]), _headers_of(error))
 
     def answer_validation(wrong: RequestValidationError) -> Response[dict[str, Any]]:
@@ -203,6 +205,11 @@ def entry(
         return found
 
     return handler
+
+
+def refuse_with(app: APIGatewayRestResolver, status: int) -> None:
+    """Answer refusals by state of the present request with `status`, whatever this function's others are answered."""
+    app.context[_CONFLICT] = status
 
 
 def status_of(kind: type[HoldfastError], conflict: int = 409) -> int:

@@ -1,0 +1,264 @@
+"""Reserve and check out for the clients of two older systems that share these addresses (WIRE.md, sections 1 and 2).
+
+The body's shape says which is meant: `product_id` flash deals, whose refusals are 400, `seatDetails` tickets to events,
+whose refusals are 409. Unknown fields are ignored, but those of the other system are refused.
+"""
+
+from holdfast.platform import cold_start  # before everything that is large
+
+# isort: split
+from functools import cache
+from secrets import token_hex
+from typing import TYPE_CHECKING, Annotated
+
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver
+from aws_lambda_powertools.event_handler.openapi.params import Path
+
+from holdfast.catalogue.products.facts import ProductFacts
+from holdfast.checkout import orders, purchases
+from holdfast.checkout.wire import (
+    ORDER_EXAMPLE,
+    CheckoutBody,
+    DealCheckoutBody,
+    DealHoldAnswer,
+    DealOrderAnswer,
+    DealOrderData,
+    DealReserveBody,
+    LockedSeats,
+    Purchase,
+    PurchaseAnswer,
+    PurchaseDetail,
+    ReserveBody,
+    SeatsInTheWay,
+    SeatsRefusal,
+    TicketsBody,
+    TicketsCheckoutBody,
+    TicketsHeldAnswer,
+    lines_of,
+    seat_name,
+)
+from holdfast.platform import http
+from holdfast.platform.caller import Caller
+from holdfast.platform.clock import to_text
+from holdfast.platform.dynamodb import connect
+from holdfast.platform.errors import (
+    AmountMismatch,
+    InsufficientReservation,
+    MixedCurrencies,
+    PurchaseNotFound,
+    Refused,
+    SeatsNotHeld,
+    TicketTypeNotFound,
+    TooManyLines,
+)
+from holdfast.platform.fields import OptionalKey
+from holdfast.platform.money import from_minor
+from holdfast.platform.settings import ReserveAndCheckoutSettings, settings
+from holdfast.platform.tables import id_of
+from holdfast.reservations import deal_holds
+from holdfast.reservations.deal_holds import DealRequest
+from holdfast.reservations.deal_wire import shown
+from holdfast.reservations.engine import Engine, HoldLengths, LineRequest, Room
+from holdfast.reservations.holding import HoldRequest, hold
+from holdfast.reservations.idempotency import KeyedRequest, hash_of
+from holdfast.reservations.reading import line_price
+
+if TYPE_CHECKING:
+    from holdfast.catalogue.events.facts import TicketTypeFacts
+
+app = APIGatewayRestResolver(
+    enable_validation=True, response_validation_error_http_code=500, json_body_deserializer=http.read_json
+)
+
+PurchaseId = Annotated[
+    str, Path(pattern=r"^[A-Za-z0-9_-]{1,80}$", description="A purchase's id.", examples=[ORDER_EXAMPLE])
+]
+
+_DEALS = 400
+"""What clients of the flash deals know refusals by state as."""
+
+
+@cache
+def engine() -> Engine:
+    """Return this warm function's engine."""
+    known = settings(ReserveAndCheckoutSettings)
+    return Engine(connect(known.table_name), HoldLengths(known.hold_seconds))
+
+
+@cache
+def room(kind: str) -> Room:
+    """Return the room for lines of a kind; that of tickets is imported once somebody asks for it."""
+    if kind == "product":
+        return ProductFacts(engine().store, engine().clock)
+    from holdfast.catalogue.events.lines import CountedTickets, NamedSeats
+
+    return NamedSeats(_ticket_types()) if kind == "seat" else CountedTickets(_ticket_types())
+
+
+@cache
+def _ticket_types() -> "TicketTypeFacts":
+    from holdfast.catalogue.events.facts import TicketTypeFacts
+
+    return TicketTypeFacts(engine().store, engine().clock)
+
+
+@app.post(
+    "/api/reserve",
+    tags=["flash deals", "event tickets"],
+    summary="Hold more of a product, or tickets to an event",
+    responses={
+        **http.answers(200, "What the user now holds of it.", Refused, MixedCurrencies, TooManyLines, conflict=_DEALS),
+        **http.answers(200, "What the user now holds of it.", Refused, TicketTypeNotFound, adding=SeatsRefusal),
+    },
+)
+def reserve(body: ReserveBody, idempotency_key: OptionalKey = None) -> DealHoldAnswer | TicketsHeldAnswer:
+    """Add to what the user holds of a product, and renew its time; or hold all seats and tickets that are named.
+
+    A captcha's token may be sent with tickets: no tenant demands one, so it is not looked at.
+    """
+    caller = http.caller_of(app)
+    user = caller.acting_for(body.user_id)
+    if isinstance(body, TicketsBody):
+        return _hold_tickets(caller.tenant, user, body, idempotency_key)
+    http.refuse_with(app, _DEALS)
+    keyed = _keyed(caller, user, "reserve", idempotency_key, body)
+    lines = [LineRequest("product", "quantity", body.quantity, product_id=body.product_id)]
+    held = deal_holds.reserve(engine(), room, DealRequest(caller.tenant, user, lines, keyed))
+    return DealHoldAnswer(data=shown(user, held[0]), message="Reserved.")
+
+
+@app.post(
+    "/api/checkout",
+    tags=["flash deals", "event tickets"],
+    summary="Buy what is held",
+    responses={
+        **http.answers(
+            200,
+            "The order, or the purchase.",
+            InsufficientReservation,
+            AmountMismatch,
+            MixedCurrencies,
+            TooManyLines,
+            conflict=_DEALS,
+        ),
+        **http.answers(200, "The order, or the purchase.", SeatsNotHeld),
+    },
+)
+def check_out(body: CheckoutBody, idempotency_key: OptionalKey = None) -> DealOrderAnswer | PurchaseAnswer:
+    """Buy some or all of what the user holds of a product, or of tickets to an event; the rest stays held."""
+    caller = http.caller_of(app)
+    user = caller.acting_for(body.user_id)
+    keyed = _keyed(caller, user, "checkout", idempotency_key, body)
+    if isinstance(body, TicketsBody):
+        return _buy_tickets(caller.tenant, user, body, keyed)
+    http.refuse_with(app, _DEALS)
+    purchase = orders.Purchase(caller.tenant, user, body.product_id, body.quantity, body.total_amount, keyed)
+    order = orders.check_out(engine(), purchase)
+    data = DealOrderData(
+        id=order.id,
+        user_id=order.user_id,
+        product_id=order.product_id,
+        quantity=order.quantity,
+        total_amount=from_minor(order.total_minor, order.currency),
+        currency=order.currency,
+        status="completed",
+        created_at=to_text(order.created_at),
+    )
+    return DealOrderAnswer(data=data, message="Checked out.")
+
+
+@app.put(
+    "/api/checkout",
+    tags=["event tickets"],
+    summary="Buy tickets that are held",
+    responses=http.answers(200, "The purchase.", SeatsNotHeld, MixedCurrencies, TooManyLines),
+)
+def check_out_tickets(body: TicketsCheckoutBody, idempotency_key: OptionalKey = None) -> PurchaseAnswer:
+    """Buy some or all of the tickets to an event that the user holds; the rest stays held."""
+    caller = http.caller_of(app)
+    user = caller.acting_for(body.user_id)
+    return _buy_tickets(caller.tenant, user, body, _keyed(caller, user, "checkout", idempotency_key, body))
+
+
+@app.get(
+    "/api/purchases/<purchase_id>",
+    tags=["event tickets"],
+    summary="Read a purchase",
+    responses=http.answers(200, "The purchase.", PurchaseNotFound),
+)
+def read_purchase(purchase_id: PurchaseId) -> Purchase:
+    """Read what was bought of an event's tickets, seat by seat."""
+    from holdfast.catalogue.events import ticket_types
+
+    caller = http.caller_of(app)
+    order = purchases.find(engine(), caller.tenant, purchase_id, caller.sees())
+    event_id = purchases.event_of(order)
+    names = {id_of(item.key): item.name for item in ticket_types.list_of(engine(), caller.tenant, event_id)}
+    details = [
+        PurchaseDetail(
+            ticket_type_id=line.ticket_type_id,
+            ticket_type=names[line.ticket_type_id],
+            row_number=line.row,
+            seat_number=line.seat,
+            quantity=line.quantity,
+            amount=from_minor(line_price(line), line.currency),
+        )
+        for line in order.lines
+    ]
+    return Purchase(
+        id=order.id,
+        user_id=order.user_id,
+        event_id=event_id,
+        status="completed",
+        details=details,
+        total_amount=from_minor(order.total_minor, order.currency),
+        currency=order.currency,
+        created_at=to_text(order.created_at),
+    )
+
+
+def _hold_tickets(tenant: str, user: str, body: TicketsBody, idempotency_key: str | None) -> TicketsHeldAnswer:
+    lines = lines_of(body)
+    request = HoldRequest(
+        tenant=tenant,
+        user=user,
+        route=purchases.SOURCE,
+        idempotency_key=idempotency_key or token_hex(16),
+        body_hash=_hash_of(body),
+        lines=lines,
+    )
+    seats = {line.field: seat_name(line) for line in lines if line.kind == "seat"}
+    try:
+        record = hold(engine(), room, request)
+    except Refused as refused:
+        if any(fault.code == TicketTypeNotFound.code for fault in refused.faults):
+            raise TicketTypeNotFound(faults=refused.faults) from refused
+        in_the_way = [seats[fault.field] for fault in refused.faults if fault.field in seats]
+        refusal = SeatsRefusal(locked_seats=SeatsInTheWay(unavailable_seats=in_the_way))
+        refused.extra = refusal.model_dump(by_alias=True)
+        raise
+    return TicketsHeldAnswer(
+        locked_seats=LockedSeats(locked_seats=list(seats.values())),
+        reservation_id=record.id,
+        expires_at=to_text(record.expires_at),
+    )
+
+
+def _buy_tickets(tenant: str, user: str, body: TicketsBody, keyed: KeyedRequest | None) -> PurchaseAnswer:
+    wish = purchases.TicketPurchase(tenant, user, lines_of(body), keyed)
+    return PurchaseAnswer(message="Bought.", purchase_id=purchases.check_out(engine(), wish))
+
+
+def _keyed(
+    caller: Caller, user: str, route: str, key: str | None, body: DealReserveBody | DealCheckoutBody | TicketsBody
+) -> KeyedRequest | None:
+    return None if key is None else KeyedRequest(caller.tenant, user, route, key, _hash_of(body))
+
+
+def _hash_of(body: DealReserveBody | DealCheckoutBody | TicketsBody) -> str:
+    """Return the hash of what a body asks for; a captcha's token says nothing of that, and is new each time."""
+    return hash_of(body.model_dump(mode="json", exclude={"captcha_token"}))
+
+
+handler = http.entry(app)
+cold_start.over()
