@@ -129,6 +129,11 @@ def _sell_seats(world: World, event: str, numbered: str, counted: str) -> None:
     folder, reserve, checkout = "reserve_and_checkout", "/api/reserve", "/api/checkout"
     world.request(folder, "POST", reserve, wanted, key="s1")
     world.request(folder, "POST", reserve, wanted | {"userId": "grace"}, refused=True)
+    too_many = [
+        seats[0] | {"metaData": {"rowNumbers": [2], "seatNumbers": [2]}},
+        seats[1] | {"metaData": {"quantity": 60}},
+    ]
+    world.request(folder, "POST", reserve, wanted | {"seatDetails": too_many}, refused=True)
     part = wanted | {"seatDetails": [{"ticketTypeId": numbered, "metaData": {"rowNumbers": [1], "seatNumbers": [2]}}]}
     world.request(folder, "PUT", checkout, part)
     rest = [{"ticketTypeId": numbered, "metaData": {"rowNumbers": [1], "seatNumbers": [3]}}, seats[1]]

@@ -75,7 +75,9 @@ class World:
         key: str = "",
         refused: bool = False,
     ) -> Any:
-        headers = {"content-type": "application/json"} | ({"idempotency-key": key} if key else {})
+        headers = {"content-type": "application/json", "x-tenant-id": TENANT} | (
+            {"idempotency-key": key} if key else {}
+        )
         answer = self.invoke(
             folder,
             {
