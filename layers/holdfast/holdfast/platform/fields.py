@@ -87,6 +87,11 @@ UserInPath = Annotated[str, Path(pattern=_USER, description="A user's id.", exam
 UserInQuery = Annotated[
     str | None, Query(pattern=_USER, description="Whose; a service key must say.", examples=["alice"])
 ]
+UserIdInQuery = Annotated[
+    str | None,
+    Query(alias="userId", pattern=_USER, description="Whose; a service key must say.", examples=["alice"]),
+]
+"""The same on wires in camelCase."""
 
 Quantity = Annotated[StrictInt, Field(ge=1, le=10_000, description="How many.", examples=[1])]
 

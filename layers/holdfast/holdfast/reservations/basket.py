@@ -8,7 +8,7 @@ from holdfast.claims.changes import Change, netted
 from holdfast.platform.dynamodb import RawItem, Reason
 from holdfast.platform.errors import Fault, Malformed, MixedCurrencies, Refused, TooManyLines
 from holdfast.platform.items import LineMap, SpanMap
-from holdfast.platform.tables import Key, Keys
+from holdfast.platform.tables import Keys
 from holdfast.reservations.engine import Demand, Engine, Holding, LineRequest, Opening, Rooms
 
 MAX_LINES = 20
@@ -107,7 +107,7 @@ class Basket:
             *again,
             *self._over_limits(self.demands, {}),
             *(fault for demand in self.demands if (fault := demand.known_missing(now)) is not None),
-            *(fault for demand in self.demands if (fault := demand.avoid(self._claimed(demand))) is not None),
+            *(fault for demand in self.demands if (fault := demand.make_room(self._others(demand))) is not None),
         ]
         if faults:
             raise self._refusal(faults)
@@ -122,9 +122,8 @@ class Basket:
         if twice:
             raise Malformed(faults=[Fault(name, "Another line wants the same already.", "duplicate") for name in twice])
 
-    def _claimed(self, but: Demand) -> frozenset[Key]:
-        """Return what all demands but one claim."""
-        return frozenset(key for demand in self.demands if demand is not but for key in demand.claimed())
+    def _others(self, demand: Demand) -> list[Demand]:
+        return [other for other in self.demands if other is not demand]
 
     def _over_limits(self, demands: Sequence[Demand], counted: RawItem) -> list[Fault]:
         """Return the faults of those demands that are more than the user may have beside what is counted already."""

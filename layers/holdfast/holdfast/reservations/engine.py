@@ -167,8 +167,8 @@ class Demand(Protocol):
         """Return whether an earlier line of the same cart wants the same, so that both cannot be had."""
         ...
 
-    def avoid(self, others: frozenset[Key]) -> Fault | None:
-        """Claim none of what other lines of the cart claim, where there is a choice; return why that cannot be."""
+    def make_room(self, others: Sequence["Demand"]) -> Fault | None:
+        """Take in what the other lines of the cart claim; return why this one cannot be had beside them."""
         ...
 
     def over_limit(self, most: int) -> Fault:

@@ -91,8 +91,8 @@ class PoolDemand:
         """Return that it never does: lines of one pool are one line."""
         return False
 
-    def avoid(self, _: frozenset[Key]) -> None:
-        """Avoid nothing: units of a pool are all alike."""
+    def make_room(self, _: Sequence[Demand]) -> None:
+        """Do nothing: units of a pool are all alike."""
 
     def over_limit(self, most: int) -> Fault:
         return Fault(self.line.field, f"One user may have at most {most} of this.", "limit_exceeded")

@@ -4,6 +4,7 @@ The first attempt of a step needs no read. What refused it was returned with the
 another has the thing since (PROTOCOL.md 11, 12, 13, 17).
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from holdfast.claims import span, unit
@@ -33,6 +34,7 @@ def confirmed(record: ReservationItem, now: int, seen: Seen) -> Iterator[Change]
         if key in seen and not _is_held_by(seen[key], record):
             raise HoldTaken
         yield unit.confirm(key, record.id)
+    adding = Counter[Key]()
     for claimed, key in _days(record):
         name = entry_name(record.id, claimed.start)
         if key not in seen:
@@ -40,8 +42,10 @@ def confirmed(record: ReservationItem, now: int, seen: Seen) -> Iterator[Change]
             continue
         day = read_day(key, seen[key])
         wanted = Span(claimed.start, claimed.end)
-        if name not in day.entries and (day.clashes(wanted, now) or full(day, now, 1)):
-            raise HoldTaken
+        if name not in day.entries:
+            adding[key] += 1
+            if day.clashes(wanted, now) or full(day, now, adding[key]):
+                raise HoldTaken
         yield DayChange(day, now, {name: Entry(*wanted, None)})
 
 

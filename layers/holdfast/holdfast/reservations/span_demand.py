@@ -1,5 +1,6 @@
 """A wish for a span of a calendar, through all attempts to take it."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from holdfast.claims.span import MAX_DAYS, Day, DayChange, Entry, Span, days_of, full, read_day
@@ -22,8 +23,9 @@ class SpanDemand:
         self._terms = terms
         self._calendar = calendar
         self._span = span
-        self._engine = opening.engine
+        self._now = opening.now
         self._days = {day.key: day for day in days}
+        self._adding = dict.fromkeys(self._days, 1)
 
     @classmethod
     def of(
@@ -75,9 +77,7 @@ class SpanDemand:
                 self._days[key] = read_day(key, items[key])
         if any(day.clashes(self._span, now) for day in self._days.values()):
             return Fault(self.line.field, "That time is not free.", "time_conflict")
-        if any(full(day, now, 1) for day in self._days.values()):
-            return Fault(self.line.field, "That day has as many bookings as a calendar keeps.", "calendar_full")
-        return None
+        return self._full(now)
 
     def known_missing(self, _: int) -> None:
         """Return nothing: no memory is kept of calendars."""
@@ -87,8 +87,11 @@ class SpanDemand:
             earlier._calendar == self._calendar and earlier._span.overlaps(self._span)
         )
 
-    def avoid(self, _: frozenset[Key]) -> None:
-        """Avoid nothing: days are shared with other lines."""
+    def make_room(self, others: Sequence[Demand]) -> Fault | None:
+        """Count the other lines that add to the same days."""
+        claimed = Counter(key for other in others for key in other.claimed())
+        self._adding = {key: 1 + claimed[key] for key in self._days}
+        return self._full(self._now)
 
     def over_limit(self, most: int) -> Fault:
         return Fault(self.line.field, f"One user may have at most {most} of these.", "limit_exceeded")
@@ -107,6 +110,11 @@ class SpanDemand:
 
     def spans(self) -> list[SpanMap]:
         return [SpanMap(calendar=self._calendar, start=self._span.start, end=self._span.end)]
+
+    def _full(self, now: int) -> Fault | None:
+        if any(full(day, now, self._adding[key]) for key, day in self._days.items()):
+            return Fault(self.line.field, "That day has as many bookings as a calendar keeps.", "calendar_full")
+        return None
 
 
 def entry_name(holder: str, start: int) -> str:

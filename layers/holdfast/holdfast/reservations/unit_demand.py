@@ -116,10 +116,12 @@ class UnitDemand:
     def clashes(self, earlier: Demand) -> bool:
         return self._choose is None and not set(self.claimed()).isdisjoint(earlier.claimed())
 
-    def avoid(self, others: frozenset[Key]) -> Fault | None:
-        if self._choose is None or others.isdisjoint(self.claimed()):
+    def make_room(self, others: Sequence[Demand]) -> Fault | None:
+        """Choose none of the units that other lines name."""
+        named = frozenset(key for other in others for key in other.claimed())
+        if self._choose is None or named.isdisjoint(self.claimed()):
             return None
-        self._avoided = others
+        self._avoided = named
         return self._choose_without(frozenset())
 
     def over_limit(self, most: int) -> Fault:
