@@ -221,15 +221,11 @@ class Shop:
         """Return an idempotency key that was not used before."""
         return f"key-{next(self._numbers)}-{id(self)}"
 
-    def cart(self, user: str, *lines: LineRequest, key: str | None = None, seconds: int | None = None) -> Any:
+    def cart(self, user: str, *lines: LineRequest, key: str | None = None, route: str = "reservations") -> Any:
         """Hold lines of any kinds, which are called items.0, items.1 and so on."""
         wanted = [replace(line, field=f"items.{place}") for place, line in enumerate(lines)]
-        body = hash_of([[asdict(line) for line in wanted], seconds])
-        return hold(
-            self.engine,
-            self.rooms,
-            HoldRequest(self.tenant, user, "reservations", key or self.new_key(), body, wanted, seconds),
-        )
+        body = hash_of([asdict(line) for line in wanted])
+        return hold(self.engine, self.rooms, HoldRequest(self.tenant, user, route, key or self.new_key(), body, wanted))
 
     def keyed(self, user: str, route: str, key: str | None, body: Any) -> KeyedRequest | None:
         """Return the idempotency of a request, where it has a key."""
