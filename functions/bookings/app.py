@@ -74,14 +74,15 @@ BookingId = Annotated[
         examples=["b-abcdefghijklmnop-0123456789abcdef0123456789abcdef"],
     ),
 ]
-BookingDate = Annotated[
-    str | None,
-    Query(
+
+
+def _date_in_query(alias: str) -> Any:
+    return Query(
+        alias=alias,
         max_length=40,
         description="A calendar day, of the venue if one is named, else UTC; or an RFC 3339 moment.",
         examples=["2030-06-01"],
-    ),
-]
+    )
 
 
 class BookingCustomerBody(BaseModel):
@@ -160,8 +161,8 @@ def list_all(
     venue_id: Annotated[
         str | None, Query(alias="venueId", pattern=r"^[A-Za-z0-9_]{1,40}$", description="Only those of this venue.")
     ] = None,
-    start_date: Annotated[BookingDate, Query(alias="startDate")] = None,
-    end_date: Annotated[BookingDate, Query(alias="endDate")] = None,
+    start_date: Annotated[str | None, _date_in_query("startDate")] = None,
+    end_date: Annotated[str | None, _date_in_query("endDate")] = None,
     page: Annotated[int, Query(ge=1, le=10_000, description="Which page; not looked at where `next` is given.")] = 1,
     limit: Annotated[int, Query(ge=1, le=100, description="How many at most.")] = 20,
     next_page: Annotated[
