@@ -17,7 +17,7 @@ from holdfast.catalogue.events.labels import order_of
 from holdfast.catalogue.events.seat_plan import Plan, SeatMap, extended
 from holdfast.claims.terms import Terms, terms_of
 from holdfast.platform.dynamodb import MAX_ACTIONS, Cancelled, Contended, Put, Update
-from holdfast.platform.errors import Busy, Fault, Malformed, SeatMapFull
+from holdfast.platform.errors import Busy, Fault, Malformed, SeatMapFull, Unavailable
 from holdfast.platform.items import CounterItem, TicketTypeItem, UnitItem
 from holdfast.platform.tables import Key, Keys
 from holdfast.reservations.engine import Engine
@@ -25,8 +25,8 @@ from holdfast.reservations.idempotency import KeyedRequest
 
 MOST_SEATS_OF_EVENT = 50_000
 
-_LEFT_TO_ANSWER = 5_000
-"""Milliseconds before the end at which no further step is begun: one step takes a second or two at worst."""
+_LEFT_TO_ANSWER = 8_000
+"""Milliseconds before the end at which no further step is begun: a step that gets no answer takes 7 s at worst."""
 
 Remaining = Callable[[], int]
 """Returns how many milliseconds are left for the request."""
@@ -151,7 +151,10 @@ def _steps(missing: Sequence[Sequence[Key]]) -> list[Sequence[Key]]:
 
 
 def _create(engine: Engine, seats: Sequence[UnitItem], remaining: Remaining) -> tuple[int, int]:
-    """Write seats where there are none; return how many, and how many others had been written by now."""
+    """Write seats where there are none; return how many, and how many others were there by then.
+
+    A step whose answer is lost is made again, and finds its own seats: they are counted as if another had made them.
+    """
     left, existing = seats, 0
     for attempt in engine.retries:
         if remaining() < _LEFT_TO_ANSWER:
@@ -159,7 +162,7 @@ def _create(engine: Engine, seats: Sequence[UnitItem], remaining: Remaining) -> 
         puts = [Put(seat, UnitItem.pk.does_not_exist()) for seat in left]
         try:
             engine.store.make(puts)
-        except Contended:
+        except (Contended, Unavailable):
             engine.retries.wait(attempt)
         except Cancelled as refusal:
             there = refusal.seen(puts)
