@@ -39,7 +39,7 @@ from holdfast.platform.errors import (
     TicketNotFound,
     TicketReserved,
 )
-from holdfast.platform.fields import OptionalKey, UserId
+from holdfast.platform.fields import OptionalKey, UserIdInQuery
 from holdfast.platform.money import from_minor, price_of
 from holdfast.platform.settings import MarketplaceSettings, settings
 from holdfast.reservations.engine import Engine, HoldLengths, Room
@@ -56,7 +56,6 @@ _ID = r"^[A-Za-z0-9_-]{1,80}$"
 TicketInPath = Annotated[str, Path(pattern=_ID, description="A ticket's id.", examples=[TICKET_EXAMPLE])]
 OrderInPath = Annotated[str, Path(pattern=_ID, description="An order's id.", examples=[ORDER_EXAMPLE])]
 Limit = Annotated[int, Query(ge=1, le=100, description="How many at most.")]
-WhoseInQuery = Annotated[UserId | None, Query(alias="userId", description="Whose; a service key must say.")]
 NextInQuery = Annotated[
     str | None, Query(alias="next", pattern=page_tokens.PATTERN, description="`X-Next` of the page before.")
 ]
@@ -103,7 +102,7 @@ def create_ticket(body: ResaleTicketBody, idempotency_key: OptionalKey = None) -
     responses=_answers(200, "A page of the list."),
 )
 def list_tickets(
-    limit: Limit = 100, next_page: NextInQuery = None, user_id: WhoseInQuery = None
+    limit: Limit = 100, next_page: NextInQuery = None, user_id: UserIdInQuery = None
 ) -> Response[list[ResaleTicket]]:
     """List the unsold ones, newest first; with `userId` all that this user offers or sold."""
     caller = http.caller_of(app)
@@ -165,7 +164,7 @@ def create_order(body: ResaleOrderBody, idempotency_key: OptionalKey = None) -> 
     responses=_answers(200, "A page of the list."),
 )
 def list_orders(
-    limit: Limit = 100, next_page: NextInQuery = None, user_id: WhoseInQuery = None
+    limit: Limit = 100, next_page: NextInQuery = None, user_id: UserIdInQuery = None
 ) -> Response[list[ResaleOrder]]:
     """List in the stable order of ids."""
     caller = http.caller_of(app)

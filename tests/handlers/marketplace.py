@@ -36,5 +36,5 @@ def sell(api: Api, ordered: dict[str, Any]) -> None:
 
 def tampered_with(token: str) -> list[str]:
     """Return the token changed in ways that it could come back in, and other texts that are none."""
-    other = "A" if token[-1] != "A" else "B"
-    return [token[:-1] + other, other + token[1:], token[:-4], f"{token}AAAA", "x", "", "%20", "!" * 20]
+    first, last = (("B" if token[place] == "A" else "A") for place in (0, -1))
+    return [token[:-1] + last, first + token[1:], token[:-4], f"{token}AAAA", "x", "", "%20", "!" * 20]
