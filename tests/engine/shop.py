@@ -21,7 +21,7 @@ from holdfast.platform.errors import Refused
 from holdfast.platform.items import PoolShardItem, ProductItem, ReservationItem, TicketTypeItem, UnitItem
 from holdfast.platform.queues import ExpiryMessage
 from holdfast.platform.retries import Retries
-from holdfast.platform.tables import Key, Keys, id_of, product_pool
+from holdfast.platform.tables import Key, Keys, id_of, is_hold, key_of, product_pool
 from holdfast.reservations import deal_holds
 from holdfast.reservations.basket import Basket
 from holdfast.reservations.deal_holds import DealHold, DealRequest
@@ -256,6 +256,10 @@ class Shop:
         found = self.store.get(ReservationItem, key)
         assert found is not None
         return found
+
+    def reservations(self) -> list[ReservationItem]:
+        """Return everybody's reservations and deal holds."""
+        return [read(ReservationItem, item) for item in all_items(self.store, self.tenant) if is_hold(key_of(item))]
 
     def message(self, record: ReservationItem) -> ExpiryMessage:
         """Return the message that a hold's expiry calls for."""

@@ -17,6 +17,7 @@ from holdfast.platform.errors import (
     TicketLocked,
 )
 from holdfast.platform.items import ReservationItem, UnitItem
+from holdfast.platform.tables import is_hold
 from holdfast.reservations.ending import cancel, confirm, withdraw
 from holdfast.reservations.expiry import handle, sweep
 from holdfast.reservations.extension import extend
@@ -451,3 +452,10 @@ def test_a_limit_per_user_counts_all_seats_of_one_cart(shop: Shop, had: int) -> 
     assert {code for _, code in refusal(lambda: shop.cart("ann", *wanted))} == {"limit_exceeded"}
     assert shop.cart("ann", *wanted[1:]).status == "held"
     shop.audit()
+
+
+@pytest.mark.parametrize("row", ["H", "R"])
+def test_a_seat_in_row_h_or_r_is_no_reservation(shop: Shop, row: str) -> None:
+    """Its sort key begins as a hold's or a reservation's does; its partition tells."""
+    assert not is_hold(shop.seat_key(row, 1))
+    assert is_hold(shop.cart("ann", seat("A", 1)).key)
