@@ -83,22 +83,22 @@ def key_of(item: Mapping[str, Any]) -> Key:
 
 def is_hold(key: Key) -> bool:
     """Return whether `key` is that of a reservation or a deal hold."""
-    return key.sk.startswith(("R#", "H#"))
+    return _kind(key) == "U" and key.sk.startswith(("R#", "H#"))
 
 
 def is_unit(key: Key) -> bool:
     """Return whether `key` is that of a thing that exists once: a seat or a listing."""
-    return key.pk.split("#", 2)[1] in ("SEATS", "LISTING")
+    return _kind(key) in ("SEATS", "LISTING")
 
 
 def is_day(key: Key) -> bool:
     """Return whether `key` is that of a day of a calendar."""
-    return key.pk.split("#", 2)[1] == "DAY"
+    return _kind(key) == "DAY"
 
 
 def is_blackout(key: Key) -> bool:
     """Return whether `key` is that of a blackout."""
-    return key.pk.split("#", 2)[1] == "BLACKOUTS"
+    return _kind(key) == "BLACKOUTS"
 
 
 def product_of(key: Key) -> tuple[str, str] | None:
@@ -341,6 +341,11 @@ def allocation_name(shard: Key) -> str:
 def tenant_of(key: Key) -> str:
     """Return the tenant whose item `key` is."""
     return key.pk.partition("#")[0]
+
+
+def _kind(key: Key) -> str:
+    """Return what kind of items the partition of `key` has; "" for a key that is not ours."""
+    return key.pk.partition("#")[2].partition("#")[0]
 
 
 def _digest(*parts: str) -> str:
