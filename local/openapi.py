@@ -39,23 +39,39 @@ PUBLIC = STATIC | {
 DESCRIPTION = """\
 Holds scarce things, sells each exactly once, and gives them back on time.
 
-Every request but those for health and documentation carries `Authorization: Bearer <service key>`. Bodies are
-`application/json` of at most 64 KiB. Every error has the same body, told apart by its `code`, and every answer carries
-`X-Request-Id`. With an `Idempotency-Key` a POST is safe to repeat: the same key and body get the same answer for at
-least 24 hours; after a 429, 503 or 504 repeat it when `Retry-After` says.
+Every request but those for health, documentation and the public reads of halls carries
+`Authorization: Bearer <service key>`; the public ones name the tenant in `X-Tenant-Id`. Bodies are `application/json`
+of at most 64 KiB, seat maps of 1 MiB. Every error has the same body, told apart by its `code`, and every answer carries
+`X-Request-Id`. With an `Idempotency-Key` (or `X-Idempotency-Key`) a POST is safe to repeat: the same key and body get
+the same answer for at least 24 hours; after a 429, 503 or 504 repeat it when `Retry-After` says.
 
-Routes under `/api/v1` refuse unknown fields, and answer 409 where the present state stands in the way. The older flash
-deals routes ignore unknown fields, and answer such refusals with 400."""
+Refusals for the present state are 409, but 400 where the older flash deals and the older marketplace know them so.
+Routes of older clients ignore unknown fields, the unified reservations refuse them."""
 
 TAGS = {
-    "reservations": "Carts: held all or not at all, for a while, at the price of that moment.",
+    "reservations": "Carts over everything on sale: held all or not at all, for a while, at the price of that moment.",
     "products": "Limited stock of the flash deals: put on sale, restocked, repriced, counted.",
     "flash deals": "The older way to hold and buy limited stock, one hold a user and product.",
+    "events": "Events, their ticket types and seat maps, and what is left of them.",
+    "event tickets": "The older way to hold and buy tickets to events, by seat or by number.",
+    "marketplace": "Tickets that people resell to one another, and orders for them.",
+    "venues": "Halls: opened, priced, closed for a time, and when they are free.",
+    "bookings": "Halls, booked from one moment up to another, by nobody else.",
+    "users": "Who is known to a tenant by phone.",
     "operations": "How the service is.",
     "documentation": "This document.",
 }
 
 Json = dict[str, Any]
+
+TENANT_HEADER: Json = {
+    "name": "X-Tenant-Id",
+    "in": "header",
+    "required": False,
+    "description": "Whose; may be left out where a service key is sent, which names its tenant.",
+    "schema": {"type": "string", "pattern": "^[a-z0-9][a-z0-9-]{0,39}$", "examples": ["demo"]},
+}
+"""How public routes are told the tenant."""
 
 
 def document() -> Json:
@@ -129,6 +145,8 @@ def _completed(path: str, method: str, operation: Json, schemas: dict[str, Json]
             parameter["name"] = KEY_HEADER
         _not_null(parameter["schema"])
         parameter["schema"].pop("description", None)
+    if http.TenantRequired.code in str(operation["responses"]):
+        operation = operation | {"parameters": [*operation.get("parameters", []), TENANT_HEADER]}
     if "requestBody" in operation:
         content = operation["requestBody"]["content"][http.JSON]
         content["example"] = example_of(content["schema"], schemas, f"the body of {method} {path}")

@@ -32,10 +32,36 @@ REQUEST_ID = "c6af9ac6-7b61-11e6-9a41-93e8deadbeef"
 REFUSALS = {
     "insufficient_stock": "There are not that many left.",
     "product_not_found": "There is no such product.",
-    "not_on_sale": "This product is not on sale.",
-    "limit_exceeded": "One user may have at most 2 of this product.",
+    "not_on_sale": "This is not on sale.",
+    "limit_exceeded": "One user may have at most 2 of this.",
+    "ticket_type_not_found": "There is no such ticket type.",
+    "seat_taken": "This seat is taken.",
+    "seat_not_found": "There is no such seat.",
+    "ticket_not_found": "There is no such ticket.",
+    "already_reserved": "The ticket is reserved already.",
+    "own_listing": "Nobody buys their own ticket.",
+    "venue_not_found": "There is no such venue.",
+    "time_conflict": "That time is not free.",
+    "too_soon": "Bookings are made at least 120 minutes before they start.",
+    "too_short": "Bookings last at least 60 minutes.",
+    "too_long": "Bookings last at most 10080 minutes.",
+    "calendar_full": "That day has as many bookings as a calendar keeps.",
 }
 """Why a line of a reservation is refused."""
+
+_OF_PRODUCTS = ("insufficient_stock", "product_not_found", "not_on_sale", "limit_exceeded")
+_OF_TICKETS = ("seat_taken", "seat_not_found", "insufficient_stock", "not_on_sale", "limit_exceeded")
+
+_REFUSALS_BY_BODY: dict[str, dict[int, tuple[str, Sequence[str]]]] = {
+    "ReservationBody": {409: ("items.0", tuple(REFUSALS))},
+    "DealBulkBody": {400: ("items.0", _OF_PRODUCTS)},
+    "DealReserveBody": {
+        400: ("quantity", _OF_PRODUCTS),
+        409: ("seatDetails.0.metaData.seatNumbers.0", _OF_TICKETS),
+    },
+    "ResaleOrderBody": {400: ("ticketId", ("own_listing", "not_on_sale"))},
+}
+"""Which line is refused, and why, by what is sent and with which status."""
 
 SCHEMAS: Json = {
     "Error": {
@@ -137,7 +163,7 @@ def responses_of(operation: Json, schemas: Mapping[str, Json], shared: set[int])
     for error in _by_what_it_takes(operation):
         found.setdefault(http.status_of(type(error)), []).append(error)
     for status, codes in _declared(declared):
-        errors = [error for code in codes for error in _instances(code, operation)]
+        errors = [error for code in codes for error in _instances(code, status, operation)]
         found.setdefault(status, []).extend(errors)
     own = {
         str(status): _response(status, [_body(error) for error in errors], _adding(declared, status, errors, schemas))
@@ -170,10 +196,11 @@ def _declared(responses: Json) -> Iterable[tuple[int, list[str]]]:
             yield int(status), list(response["content"][http.JSON]["examples"])
 
 
-def _instances(code: str, operation: Json) -> Sequence[HoldfastError]:
+def _instances(code: str, status: int, operation: Json) -> Sequence[HoldfastError]:
     if code == Refused.code:
-        field = "quantity" if "DealReserveBody" in str(operation["requestBody"]) else "items.0"
-        return [Refused([Fault(field, sentence, reason)]) for reason, sentence in REFUSALS.items()]
+        body = next(name for name in _REFUSALS_BY_BODY if f"/{name}'" in str(operation["requestBody"]))
+        field, reasons = _REFUSALS_BY_BODY[body][status]
+        return [Refused([Fault(field, REFUSALS[reason], reason)]) for reason in reasons]
     return [_KINDS[code]()]
 
 
@@ -190,11 +217,12 @@ def _fault(operation: Json) -> Fault:
     """A field that this operation has, at fault."""
     if "requestBody" in operation:
         return Fault("body", "Field required", "missing")
-    parameter = operation["parameters"][0]
-    if parameter["schema"].get("type") == "integer":
-        return Fault(parameter["name"], "Input should be greater than or equal to 1", "greater_than_equal")
-    pattern = parameter["schema"]["pattern"]
-    return Fault(parameter["name"], f"String should match pattern '{pattern}'", "string_pattern_mismatch")
+    name, schema = operation["parameters"][0]["name"], operation["parameters"][0]["schema"]
+    if schema.get("type") == "integer":
+        return Fault(name, "Input should be greater than or equal to 1", "greater_than_equal")
+    if "pattern" in schema:
+        return Fault(name, f"String should match pattern '{schema['pattern']}'", "string_pattern_mismatch")
+    return Fault(name, "Input is none of those that there are", "enum")
 
 
 def _body(error: HoldfastError) -> Json:

@@ -16,6 +16,8 @@ from local.terminal import Failure
 from tests.handlers.gateway import FUNCTIONS, load
 
 DOCUMENT: dict[str, Any] = json.loads(openapi.DOCUMENT.read_text())
+READING_POSTS = {"/api/v1/bookings/check-availability"}
+"""Ask by POST, and write nothing that could be written twice."""
 
 
 def operations() -> list[Any]:
@@ -126,7 +128,7 @@ def test_every_route_documents_what_the_gateway_and_the_wrapper_answer(
     assert ("400" in statuses) == (bool(parameters) or "requestBody" in operation)
     assert "404" in statuses or "{" not in path
     keyed = any(parameter["name"] == "Idempotency-Key" for parameter in parameters)
-    assert keyed == (method == "post")
+    assert keyed == (method == "post" and path not in READING_POSTS) or route == "PUT /api/checkout"
     assert ("422" in statuses) == (keyed and "requestBody" in operation)
 
 
@@ -139,12 +141,44 @@ def test_the_unified_route_that_reserves_needs_a_key_and_refuses_by_409() -> Non
 
 
 @pytest.mark.parametrize(
-    "path", ["/api/reserve", "/api/reserve/bulk", "/api/checkout", "/api/reserve/{user_id}/{product_id}"]
+    ("method", "path"),
+    [
+        ("post", "/api/reserve/bulk"),
+        ("delete", "/api/reserve/{user_id}/{product_id}"),
+        ("put", "/api/tickets/{ticket_id}"),
+        ("post", "/api/orders"),
+        ("patch", "/api/orders/{order_id}"),
+    ],
 )
-def test_the_older_deal_routes_refuse_by_400(path: str) -> None:
-    for operation in DOCUMENT["paths"][path].values():
-        assert "409" not in operation["responses"]
-        assert len(operation["responses"]["400"]["content"][http.JSON]["examples"]) > 1
+def test_the_older_deals_and_the_older_marketplace_refuse_by_400(method: str, path: str) -> None:
+    responses = DOCUMENT["paths"][path][method]["responses"]
+    assert "409" not in responses
+    assert len(responses["400"]["content"][http.JSON]["examples"]) > 1
+
+
+def test_public_routes_that_show_a_tenants_things_are_told_whose() -> None:
+    for path, methods in DOCUMENT["paths"].items():
+        for method, operation in methods.items():
+            told = [parameter for parameter in operation.get("parameters", []) if parameter["name"] == "X-Tenant-Id"]
+            route = f"{method.upper()} {path}"
+            assert bool(told) == (route in openapi.PUBLIC - openapi.STATIC - {"GET /api/v1/health"}), route
+
+
+def test_the_address_that_two_older_systems_share_refuses_each_in_its_own_way() -> None:
+    responses = DOCUMENT["paths"]["/api/reserve"]["post"]["responses"]
+    deals, tickets = (responses[status]["content"][http.JSON]["examples"] for status in ("400", "409"))
+    assert {"insufficient_stock", "product_not_found"} <= set(deals)
+    assert not {"seat_taken", "seat_not_found"} & set(deals)
+    assert "seat_taken" in tickets
+    assert "product_not_found" not in tickets
+    refused = tickets["seat_taken"]["value"]
+    assert refused["lockedSeats"]["lockedSeats"] == []
+    assert refused["lockedSeats"]["unavailableSeats"]
+
+
+def test_a_refused_cart_is_documented_for_every_kind_of_line() -> None:
+    examples = DOCUMENT["paths"]["/api/v1/reservations"]["post"]["responses"]["409"]["content"][http.JSON]["examples"]
+    assert {"insufficient_stock", "seat_taken", "already_reserved", "time_conflict"} <= set(examples)
 
 
 def test_a_refused_bulk_request_is_documented_with_all_its_lines() -> None:
