@@ -6,10 +6,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
+from pynamodb.expressions.update import Action
 
 from holdfast.identity import service_keys
 from holdfast.platform.clock import SystemClock
-from holdfast.platform.dynamodb import connect
+from holdfast.platform.dynamodb import Put, Update, connect
+from holdfast.platform.items import BlackoutItem, ProductItem
+from holdfast.platform.tables import Keys, due_bucket
 from tests.infrastructure.world import TENANT, LambdaContext, World
 
 CART = "/api/v1/reservations"
@@ -37,6 +40,7 @@ def sell_everything(world: World) -> None:
             {"kind": "venue", "venue_id": venue, "start": _moment(120), "end": _moment(123)},
         ],
     )
+    _let_things_break_off(product, venue)
     _let_holds_run_out(world, product)
     assert world.request("health", "GET", "/api/v1/health")["status"] == "ok"
 
@@ -179,7 +183,7 @@ def _open_a_hall(world: World) -> str:
         "address": "1 High Street",
         "capacity": 200,
         "basePriceCents": 50_000,
-        "currency": "EUR",
+        "currency": "USD",
         "timeZone": "Europe/Berlin",
         "prefix": "PAR",
     }
@@ -196,6 +200,8 @@ def _open_a_hall(world: World) -> str:
     asked = {"venueId": venue, "startTs": _moment(50), "endTs": _moment(52)}
     world.request("venues", "POST", "/api/v1/bookings/check-availability", asked)
     world.request("venues", "DELETE", f"{path}/blackouts/{blackout}")
+    standing = {"startTs": _moment(300), "endTs": _moment(320), "reason": "Inventory"}
+    world.request("venues", "POST", f"{path}/blackouts", standing)
     return venue
 
 
@@ -207,7 +213,10 @@ def _book_a_hall(world: World, venue: str) -> None:
     world.request("bookings", "POST", route, evening | {"userId": "linus"}, key="b2", refused=True)
     morning = {"venueId": venue, "startTs": _moment(74), "endTs": _moment(76), "userId": "linus"}
     other = world.request("bookings", "POST", f"/api/v1/venues/{venue}/bookings", morning, key="b3")["booking"]["id"]
+    closed = {"venueId": venue, "startTs": _moment(301), "endTs": _moment(303), "userId": "linus"}
+    world.request("bookings", "POST", route, closed, key="b6", refused=True)
     world.request("bookings", "GET", route)
+    world.request("bookings", "GET", route, customer="linus")
     world.request("bookings", "GET", f"{route}/{booked}")
     world.request("bookings", "POST", f"{route}/{booked}/confirm", key="b4")
     world.request("bookings", "POST", f"{route}/{booked}/cancel", key="b5")
@@ -216,12 +225,36 @@ def _book_a_hall(world: World, venue: str) -> None:
 
 def _sell_one_of_each(world: World, items: list[dict[str, Any]]) -> None:
     """Hold a cart of every kind, fail to hold it again, extend it and let it go."""
-    cart = {"items": items, "user_id": "grace"}
+    cart = {"items": items, "user_id": "joan"}
     held = world.request("reservations", "POST", CART, cart, key="c1")["id"]
     world.request("reservations", "POST", CART, cart | {"user_id": "linus"}, key="c2", refused=True)
     world.request("reservations", "GET", f"{CART}/{held}")
     world.request("reservations", "POST", f"{CART}/{held}/extend", key="c3")
     world.request("reservations", "DELETE", f"{CART}/{held}")
+
+
+def _let_things_break_off(product: str, venue: str) -> None:
+    """Leave a price change, a blackout that is being written and one that is being lifted for the sweeper."""
+    store, keys = connect("table"), Keys(TENANT)
+    changed = keys.product(product)
+    mark: list[Action] = [ProductItem.due.set(1), ProductItem.due_bucket.set(due_bucket(changed))]
+    store.write(Update(changed, mark))
+    start = 2_000_000_000_000
+    for status, written_until in (("writing", "2033-05-18"), ("lifting", "2033-05-19")):
+        key = keys.blackout(venue, status)
+        item = BlackoutItem(
+            *key,
+            start=start,
+            end=start + 3_600_000,
+            reason="New floor",
+            is_maintenance=True,
+            status=status,
+            written_until=written_until,
+            created_at=1,
+            due=1,
+            due_bucket=due_bucket(key),
+        )
+        store.write(Put(item))
 
 
 def _let_holds_run_out(world: World, product: str) -> None:
@@ -245,7 +278,7 @@ def _let_holds_run_out(world: World, product: str) -> None:
         expiry._queue().send([expiry.ExpiryMessage.from_body(messages[0]["body"])], 0)
     with world.as_function("sweeper") as sweeper:
         sweeper.GRACE = 0
-        assert sweeper.handler({}, LambdaContext())["holds"] == 1
+        assert sweeper.handler({}, LambdaContext()) == {"holds": 1, "products": 1, "blackouts": 2}
 
 
 def _message(item: dict[str, Any], expires_at: int) -> dict[str, Any]:

@@ -74,10 +74,12 @@ class World:
         query: dict[str, str] | None = None,
         key: str = "",
         refused: bool = False,
+        customer: str = "",
     ) -> Any:
         headers = {"content-type": "application/json", "x-tenant-id": TENANT} | (
             {"idempotency-key": key} if key else {}
         )
+        context = to_context(Caller(TENANT, customer, frozenset())) if customer else CONTEXT
         answer = self.invoke(
             folder,
             {
@@ -90,7 +92,7 @@ class World:
                 "multiValueQueryStringParameters": {name: [value] for name, value in (query or {}).items()} or None,
                 "pathParameters": None,
                 "stageVariables": None,
-                "requestContext": {"requestId": "r", "authorizer": CONTEXT, "stage": "local", "path": path},
+                "requestContext": {"requestId": "r", "authorizer": context, "stage": "local", "path": path},
                 "body": None if body is None else json.dumps(body),
                 "isBase64Encoded": False,
             },
