@@ -74,6 +74,10 @@ class BoxOffice:
         assert found is not None
         return self.shop.stored(found[0])
 
+    def records(self, user: str) -> list[ReservationItem]:
+        """Return a user's reservations."""
+        return [ReservationItem.from_raw_data(raw) for raw in self.store.query(self.shop.keys.user(user), "R#").items]
+
     def purchases_of(self, *users: str) -> list[OrderItem]:
         """Return all purchases of users."""
         found = [raw for user in users for raw in self.store.query(self.shop.keys.user(user), "O#").items]
