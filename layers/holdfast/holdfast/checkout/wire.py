@@ -107,8 +107,8 @@ class _Shown(BaseModel):
 class NumberedSeats(_Body):
     """Numbered seats: the row of each, and its number in the row, in the same order."""
 
-    row_numbers: list[SeatLabel] = Field(min_length=1, max_length=100)
-    seat_numbers: list[SeatLabel] = Field(min_length=1, max_length=100)
+    row_numbers: list[SeatLabel] = Field(min_length=1, max_length=100, examples=[[1, 1]])
+    seat_numbers: list[SeatLabel] = Field(min_length=1, max_length=100, examples=[[2, 3]])
 
 
 class CountedTickets(_Body):
