@@ -20,7 +20,10 @@ print(json.dumps([sorted(sys.modules), gc.isenabled(), gc.get_freeze_count() > 1
 NAMED = {"Table": "table-name", "IdentityTable": "identity-name", "ExpiryQueue": "queue"}
 
 
-@pytest.fixture(params=["reservations", "flash_deals", "authorizer"], name="looked")
+HOT = ["reservations", "reserve_and_checkout", "flash_deals", "marketplace", "authorizer"]
+
+
+@pytest.fixture(params=HOT, name="looked")
 def _looked(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[set[str], bool, bool, bool]:
     environment = BuiltFunction(request.param).environment(tmp_path, None, **NAMED)
     done = subprocess.run([*PYTHON, "-c", _LOOK], env=environment, capture_output=True, text=True, check=True)
