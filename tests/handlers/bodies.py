@@ -3,12 +3,16 @@
 from dataclasses import dataclass
 from typing import Any
 
+from holdfast.platform.http import MAX_BODY_BYTES
 from tests.handlers.gateway import Answer, Api
 
 
 @dataclass(frozen=True)
 class Sending:
-    """A request with a body; `strict` where unknown fields are refused, `keyed` where a key is honoured."""
+    """A request with a body of at most `most_bytes`.
+
+    It is `strict` where unknown fields are refused, `keyed` where a key is honoured.
+    """
 
     method: str
     path: str
@@ -16,6 +20,7 @@ class Sending:
     success: int
     strict: bool = False
     keyed: bool = True
+    most_bytes: int = MAX_BODY_BYTES
 
     @property
     def name(self) -> str:
@@ -32,6 +37,7 @@ class Sending:
         return api.request(self.method, self.path, text=text, **({"key": "k"} | options))
 
 
+_OF_A_SEAT_MAP = 1_048_576
 _LINE = {"product_id": "1", "quantity": 1}
 
 SENDINGS = [
@@ -47,12 +53,35 @@ SENDINGS = [
         201,
         strict=True,
     ),
+    Sending(
+        "POST",
+        "/api/events",
+        {"name": "Cup final", "date": "2031-06-01", "venue": "Stadium"},
+        201,
+        most_bytes=_OF_A_SEAT_MAP,
+    ),
+    Sending(
+        "POST",
+        "/api/events/1/ticket-types",
+        {"ticketType": "Standing", "price": 20, "numbered": False, "quantity": 5},
+        201,
+        most_bytes=_OF_A_SEAT_MAP,
+    ),
+    Sending(
+        "POST",
+        "/api/events/1/seats",
+        {"ticketTypeId": 1, "rows": [{"rowNumber": 1, "seatNumbers": [1, 2]}]},
+        200,
+        most_bytes=_OF_A_SEAT_MAP,
+    ),
     Sending("POST", "/api/v1/users", {"name": "Asha", "phone": "9876543210", "email": "asha@example.com"}, 200),
 ]
 """Sent in this order after `prepare`, each is answered with its success."""
 
 
 def prepare(api: Api) -> None:
-    """Put product 1 on sale and let alice hold two of it, so that every sending can succeed."""
+    """Put product 1 and event 1 on sale and let alice hold two of the product, so that every sending can succeed."""
     assert api.new_product(10, price=5) == "1"
     assert api.reserve("alice", "1", 2).status == 200
+    assert api.post("/api/events", {"name": "Opening night", "date": "2031-06-01", "venue": "Theatre"}).json["id"] == "1"
+    assert api.post("/api/events/1/ticket-types", {"ticketType": "VIP", "price": 80, "numbered": True}).status == 201

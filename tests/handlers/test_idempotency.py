@@ -38,7 +38,13 @@ def test_the_same_key_with_another_body_is_422_and_changes_nothing(api: Api, aws
     prepare(api)
     sending.send(api)
     after = aws.dump()
-    others = {"name": "Other", "quantity": 2, "hold_seconds": 61, "items": [{"product_id": "1", "quantity": 2}]}
+    others = {
+        "name": "Other",
+        "quantity": 2,
+        "hold_seconds": 61,
+        "items": [{"product_id": "1", "quantity": 2}],
+        "rows": [{"rowNumber": 2, "seatNumbers": [1]}],
+    }
     name = next(name for name in others if name in sending.body)
     answer = sending.send(api, sending.body | {name: others[name]})
     assert (answer.status, answer.code) == (422, "idempotency_key_reused")
