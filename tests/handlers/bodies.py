@@ -83,5 +83,6 @@ def prepare(api: Api) -> None:
     """Put product 1 and event 1 on sale and let alice hold two of the product, so that every sending can succeed."""
     assert api.new_product(10, price=5) == "1"
     assert api.reserve("alice", "1", 2).status == 200
-    assert api.post("/api/events", {"name": "Opening night", "date": "2031-06-01", "venue": "Theatre"}).json["id"] == "1"
+    event = {"name": "Opening night", "date": "2031-06-01", "venue": "Theatre"}
+    assert api.post("/api/events", event).json["id"] == "1"
     assert api.post("/api/events/1/ticket-types", {"ticketType": "VIP", "price": 80, "numbered": True}).status == 201

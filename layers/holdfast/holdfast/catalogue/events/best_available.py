@@ -36,12 +36,11 @@ class BlockMemory:
 
     _seen: dict[str, Glance] = field(default_factory=dict)
 
-    def remember(self, partition: str, seats: Sequence[Seat], started: int) -> None:
-        """Remember what a read of a block, started at `started` (ms), saw of all its seats."""
+    def remember(self, partition: str, rows: Sequence[Row], started: int) -> None:
+        """Remember what a read of a block, started at `started` (ms), saw of all its rows."""
         if len(self._seen) >= _MOST_BLOCKS:
             self._seen.clear()
-        free = sum(seat.state is SeatState.AVAILABLE for seat in seats)
-        self._seen[partition] = Glance(free, longest_run(_rows(seats)), started)
+        self._seen[partition] = Glance(sum(sum(row.free) for row in rows), longest_run(rows), started)
 
     def glance(self, partition: str, now: int) -> Glance | None:
         """Return what was seen of a block within the last moments."""
@@ -102,10 +101,16 @@ class Search:
         return apart(rows, self._quantity)
 
     def _learn(self, partition: str, seats: Sequence[Seat], started: int, without: frozenset[Key]) -> list[Row]:
-        self._memory.remember(partition, seats, started)
-        known = [seat for seat in seats if seat.row in self.ticket_type.rows]
-        taken = {place for place in map(_place, known) if self.key(place) in without} if without else set[Place]()
-        return _rows(known, taken)
+        """Remember a block, and return those of its rows whose block is known, without some seats."""
+        rows = _rows(seats)
+        self._memory.remember(partition, rows, started)
+        return [self._spared(row, without) for row in rows if row.label in self.ticket_type.rows]
+
+    def _spared(self, row: Row, without: frozenset[Key]) -> Row:
+        if not without:
+            return row
+        keys = [self.key(Place(row.label, seat)) for seat in row.seats]
+        return row._replace(free=[free and key not in without for free, key in zip(row.free, keys, strict=True)])
 
     def _alternatives(self) -> int:
         """Return among how many of the best to choose: the best itself at first, more with every loss."""
@@ -116,13 +121,8 @@ class Search:
         return [(best, self._keys.seats(event_id, ticket_type_id, block)) for best, block in self.ticket_type.blocks]
 
 
-def _place(seat: Seat) -> Place:
-    return Place(seat.row, seat.label)
-
-
-def _rows(seats: Sequence[Seat], taken: "set[Place] | frozenset[Place]" = frozenset()) -> list[Row]:
+def _rows(seats: Sequence[Seat]) -> list[Row]:
     free: dict[str, dict[str, bool]] = {}
     for seat in seats:
-        is_free = seat.state is SeatState.AVAILABLE and _place(seat) not in taken
-        free.setdefault(seat.row, {})[seat.label] = is_free
+        free.setdefault(seat.row, {})[seat.label] = seat.state is SeatState.AVAILABLE
     return rows_of(free)

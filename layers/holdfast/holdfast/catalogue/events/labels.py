@@ -1,12 +1,14 @@
 """The names of rows and seats: numbers in their own order, then letters, as they follow one another in a hall."""
 
 import re
+from functools import lru_cache
 
 _PARTS = re.compile(r"\d+|\D+")
 
 Order = tuple[tuple[int, int, str], ...]
 
 
+@lru_cache(maxsize=10_000)
 def order_of(label: str) -> Order:
     """Return what to sort labels by: 1, 2, 10, then A, B, AA, and A2 before A10."""
     parts = [(0, int(part), "") if part.isdigit() else (1, len(part), part) for part in _PARTS.findall(label)]
