@@ -1,0 +1,243 @@
+"""Bookings of halls on DynamoDB Local: one a request, one a time, whatever breaks off or comes between."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from holdfast.catalogue.halls import bookings, venues
+from holdfast.catalogue.halls.booking_views import Booking, Customer
+from holdfast.catalogue.halls.bookings import Wish
+from holdfast.catalogue.halls.settings import DAY, HOUR, VenueSettings
+from holdfast.catalogue.halls.states import BookingState
+from holdfast.catalogue.halls.venues import NewVenue
+from holdfast.claims.span import Span
+from holdfast.platform.dynamodb import Delete
+from holdfast.platform.errors import AmountMismatch, BookingOver, HoldfastError, IdempotencyKeyReused, Refused
+from holdfast.platform.items import BookingItem, ReservationItem
+from holdfast.platform.tables import key_of, tenant_of
+from holdfast.reservations.idempotency import KeyedRequest, hash_of
+from tests.engine.faults import (
+    Call,
+    Calls,
+    Crash,
+    conflict,
+    crash_after,
+    crash_before,
+    meanwhile,
+    silence_after,
+    throttled,
+)
+from tests.engine.shop import START, Shop
+
+EVENING = Span(START + 30 * DAY, START + 30 * DAY + 4 * HOUR)
+HALL = NewVenue("Parkside", "Here", 9, 50_000, "EUR", "UTC", None, VenueSettings())
+
+
+@pytest.fixture(autouse=True)
+def _hall(shop: Shop) -> None:
+    venues.create(shop.engine, shop.tenant, HALL, None)
+
+
+def wish(shop: Shop, key: str = "k", span: Span = EVENING, user: str = "alice", **more: Any) -> Wish:
+    venue = venues.get(shop.engine, shop.tenant, "1")
+    keyed = KeyedRequest(shop.tenant, "key-1", "bookings", key, hash_of([span, user, more.get("guest_count")]))
+    return Wish(keyed, venue, span, Customer(user), **more)
+
+
+def book(shop: Shop, key: str = "k", **more: Any) -> Booking:
+    """Do what the function does: look for an earlier answer, then book."""
+    wanted = wish(shop, key, **more)
+    return bookings.replayed(shop.engine, wanted.keyed) or bookings.book(shop.engine, wanted)
+
+
+def stored(shop: Shop) -> list[BookingItem]:
+    return [BookingItem.from_raw_data(raw) for raw in shop.store.query(shop.keys.bookings()).items]
+
+
+def find(shop: Shop, booking: Booking) -> Booking:
+    return bookings.find(shop.engine, shop.tenant, booking.id, None)
+
+
+def test_of_many_for_one_evening_one_gets_it_and_numbers_are_their_own(shop: Shop) -> None:
+    def try_to(number: int) -> str | None:
+        try:
+            return book(shop.another(), f"k{number}", user=f"user{number}").number
+        except Refused:
+            return None
+
+    with ThreadPoolExecutor(8) as pool:
+        won = [number for number in pool.map(try_to, range(24)) if number]
+    assert len(won) == len(stored(shop)) == 1
+    nights = [Span(EVENING.start + night * DAY, EVENING.end + night * DAY) for night in range(1, 13)]
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda span: book(shop.another(), f"{span}", span=span).number, nights))
+    assert len({*won, *made}) == 13
+
+
+@pytest.mark.parametrize("crash", [crash_before, crash_after])
+def test_a_crash_at_any_step_and_the_request_again_make_one_booking(
+    shop: Shop, calls: Calls, crash: Callable[[Call], dict[str, Any]]
+) -> None:
+    wanted = wish(shop)
+    calls.clear()
+    bookings.book(shop.engine, wanted)
+    for step in range(len(calls.made)):
+        night = Span(EVENING.start + (step + 1) * DAY, EVENING.end + (step + 1) * DAY)
+        wanted = wish(shop, f"k{step}", night)
+        calls.clear()
+        calls.trouble(crash, skip=step)
+        with pytest.raises(Crash):
+            bookings.book(shop.engine, wanted)
+        calls.clear()
+        made = book(shop, f"k{step}", span=night)
+        assert book(shop, f"k{step}", span=night) == made
+        assert [item.number for item in stored(shop) if item.start == night.start] == [made.number]
+
+
+@pytest.mark.parametrize("weather", [conflict, throttled, silence_after])
+def test_trouble_at_any_step_makes_one_booking(
+    shop: Shop, calls: Calls, weather: Callable[[Call], dict[str, Any]]
+) -> None:
+    wanted = wish(shop)
+    calls.clear()
+    bookings.book(shop.engine, wanted)
+    for step in range(len(calls.made)):
+        night = Span(EVENING.start + (step + 1) * DAY, EVENING.end + (step + 1) * DAY)
+        wanted = wish(shop, f"k{step}", night)
+        calls.clear()
+        calls.trouble(weather, skip=step)
+        try:
+            made = bookings.book(shop.engine, wanted)
+        except HoldfastError:
+            made = book(shop, f"k{step}", span=night)
+        assert [item.number for item in stored(shop) if item.start == night.start] == [made.number]
+
+
+def test_a_twin_in_flight_gets_the_same_booking(shop: Shop, calls: Calls) -> None:
+    made: list[Booking] = []
+    calls.trouble(meanwhile(lambda: made.append(book(shop))), "TransactWriteItems")
+    assert bookings.book(shop.engine, wish(shop)) == made[0]
+    assert len(stored(shop)) == 1
+
+
+def test_a_twin_in_flight_for_another_customer_is_422(shop: Shop, calls: Calls) -> None:
+    """Rule 3: the key is its sender's, whoever the booking is for, and bodies are compared at every moment."""
+    calls.trouble(meanwhile(lambda: book(shop)), "TransactWriteItems")
+    later = Span(EVENING.start + DAY, EVENING.end + DAY)
+    with pytest.raises(IdempotencyKeyReused):
+        bookings.book(shop.engine, wish(shop, span=later, user="bob"))
+    assert [item.user_id for item in stored(shop)] == ["alice"]
+
+
+def test_a_booking_as_old_as_its_record_is_still_found_by_its_key(shop: Shop) -> None:
+    """Rule 3: keys live as long as the record: the reservation remembers after the quicker record is gone."""
+    made = book(shop)
+    bookings.confirm(shop.engine, shop.tenant, made.id)
+    for raw in shop.store.query(shop.keys.user("key-1"), "K#").items:
+        shop.store.write(Delete(key_of(raw)))
+    assert bookings.replayed(shop.engine, wish(shop).keyed) is None
+    assert bookings.book(shop.engine, wish(shop)) == made
+    with pytest.raises(IdempotencyKeyReused):
+        book(shop, guest_count=5)
+    assert len(stored(shop)) == 1
+
+
+def test_a_price_that_changes_while_a_booking_is_under_way_is_never_believed(shop: Shop, calls: Calls) -> None:
+    """The price is that of the moment the days are read; a client who believes another is refused, nothing held."""
+    wanted = wish(shop, total_minor=50_000)
+
+    def reprice() -> None:
+        venues.change(shop.engine, shop.tenant, "1", lambda _: {"base_price_minor": 60_000})
+
+    calls.trouble(meanwhile(reprice), "BatchGetItem")
+    with pytest.raises(AmountMismatch):
+        bookings.book(shop.engine, wanted)
+    assert stored(shop) == []
+    assert shop.store.query(shop.keys.days("1")).items == []
+    assert book(shop, "k2", total_minor=60_000).total_minor == 60_000
+
+
+def test_all_of_a_booking_is_written_in_one_transaction(shop: Shop, calls: Calls) -> None:
+    calls.clear()
+    made = book(shop)
+    [transaction] = calls.transactions
+    kinds = {pk.removeprefix(f"{shop.tenant}#").partition("#")[0] + "/" + sk[:2] for pk, sk in transaction.written}
+    assert kinds == {"U/R#", "BOOKINGS/" + f"{EVENING.start:015d}"[:2], "U/K#", "DAY/20"}
+    assert made.expires_at - made.created_at == 600_000
+    record = shop.store.query(shop.keys.user("alice"), "R#").items[0]
+    assert tenant_of(ReservationItem.from_raw_data(record).key) == shop.tenant
+
+
+def test_a_cancellation_that_meets_a_confirmation_takes_the_confirmed_booking_back(shop: Shop, calls: Calls) -> None:
+    made = book(shop)
+    calls.trouble(meanwhile(lambda: bookings.confirm(shop.engine, shop.tenant, made.id)), "TransactWriteItems")
+    cancelled = bookings.cancel(shop.engine, shop.tenant, made.id, None)
+    assert (cancelled.state, cancelled.refund_percent) == (BookingState.CANCELLED, 100)
+    assert book(shop, "k2", user="bob").state is BookingState.TEMP_HOLD
+
+
+def test_a_confirmation_that_meets_a_cancellation_is_refused(shop: Shop, calls: Calls) -> None:
+    made = book(shop)
+    calls.trouble(meanwhile(lambda: bookings.cancel(shop.engine, shop.tenant, made.id, None)), "TransactWriteItems")
+    with pytest.raises(BookingOver):
+        bookings.confirm(shop.engine, shop.tenant, made.id)
+    assert find(shop, made).state is BookingState.CANCELLED
+
+
+@pytest.mark.parametrize("crash", [crash_before, crash_after])
+def test_a_crash_at_any_step_of_a_cancellation_settles_the_refund_once(
+    shop: Shop, calls: Calls, crash: Callable[[Call], dict[str, Any]]
+) -> None:
+    made = book(shop)
+    bookings.confirm(shop.engine, shop.tenant, made.id)
+    calls.clear()
+    bookings.cancel(shop.engine, shop.tenant, made.id, None)
+    steps = len(calls.made)
+    for step in range(steps):
+        made = book(shop, f"k{step}")
+        bookings.confirm(shop.engine, shop.tenant, made.id)
+        calls.clear()
+        calls.trouble(crash, skip=step)
+        with pytest.raises(Crash):
+            bookings.cancel(shop.engine, shop.tenant, made.id, None)
+        calls.clear()
+        settled = find(shop, made)
+        assert (settled.state is BookingState.CANCELLED) == (settled.refund_percent is not None)
+        cancelled = bookings.cancel(shop.engine, shop.tenant, made.id, None)
+        assert (cancelled.state, cancelled.refund_minor) == (BookingState.CANCELLED, 50_000)
+
+
+def test_changes_of_a_venue_at_once_are_both_kept(shop: Shop, calls: Calls) -> None:
+    def rename() -> None:
+        venues.change(shop.engine, shop.tenant, "1", lambda _: {"name": "Riverside"})
+
+    calls.trouble(meanwhile(rename), "PutItem")
+    changed = venues.change(shop.engine, shop.tenant, "1", lambda _: {"capacity": 10})
+    assert (changed.item.name, changed.item.capacity, changed.item.revision) == ("Riverside", 10, 3)
+
+
+@pytest.mark.parametrize("weather", [conflict, throttled, silence_after])
+@pytest.mark.parametrize("key", [None, "v"])
+def test_trouble_at_any_step_opens_one_venue(
+    shop: Shop, calls: Calls, weather: Callable[[Call], dict[str, Any]], key: str | None
+) -> None:
+    """Without a key a lost answer may leave one venue more; with one there is one, and its number is its own."""
+    keyed = None if key is None else KeyedRequest(shop.tenant, "key-1", "venues", key, "hash")
+    calls.clear()
+    venues.create(shop.engine, shop.tenant, HALL, keyed and replace(keyed, key="first"))
+    for step in range(len(calls.made)):
+        mine = keyed and replace(keyed, key=f"k{step}")
+        before = len(venues.list_all(shop.engine, shop.tenant, 100, None)[0])
+        calls.clear()
+        calls.trouble(weather, skip=step)
+        try:
+            made = venues.create(shop.engine, shop.tenant, HALL, mine)
+        except HoldfastError:
+            made = venues.create(shop.engine, shop.tenant, HALL, mine)
+        found = venues.list_all(shop.engine, shop.tenant, 100, None)[0]
+        assert [venue.id for venue in found].count(made.id) == 1
+        if key is not None:
+            assert len(found) == before + 1
