@@ -28,3 +28,8 @@ def adjacent(left: str, right: str) -> bool:
 def seat_name(event_id: str, ticket_type_id: str, row: str, seat: str) -> str:
     """Return the name by which older clients know a seat (WIRE.md, section 2)."""
     return f"seat:{event_id}:{ticket_type_id}:{row}:{seat}"
+
+
+def as_number(label: str) -> int | str:
+    """Return a label as the number that it is, for older clients; a text that only looks like one stays a text."""
+    return int(label) if label.isdigit() and str(int(label)) == label else label

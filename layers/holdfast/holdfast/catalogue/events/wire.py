@@ -10,7 +10,7 @@ from pydantic.alias_generators import to_camel
 from holdfast.catalogue.events.availability import Section
 from holdfast.catalogue.events.blocks import MOST_SEATS, SeatState
 from holdfast.catalogue.events.compact import compacted
-from holdfast.catalogue.events.labels import seat_name
+from holdfast.catalogue.events.labels import as_number, seat_name
 from holdfast.catalogue.events.seat_plan import MOST_ROWS
 from holdfast.platform.clock import to_text
 from holdfast.platform.fields import Currency, DecimalNumber, Moment, Money, SeatLabel, TicketTypeId
@@ -248,17 +248,12 @@ def seats_of(event_id: str, section: Section) -> list[EventSeat]:
             id=seat_name(event_id, ticket_type_id, seat.row, seat.label),
             event_id=event_id,
             ticket_type_id=ticket_type_id,
-            row_number=_as_number(seat.row),
-            seat_number=_as_number(seat.label),
+            row_number=as_number(seat.row),
+            seat_number=as_number(seat.label),
             status=seat.state,
         )
         for seat in section.seats
     ]
-
-
-def _as_number(label: str) -> int | str:
-    """Return a label as the number that it is, for older clients; a text that only looks like one stays a text."""
-    return int(label) if label.isdigit() and str(int(label)) == label else label
 
 
 def section_of(section: Section) -> EventSection:
