@@ -13,10 +13,10 @@ export PYTHONDONTWRITEBYTECODE := 1
 export SAM_CLI_TELEMETRY := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help environment engine build run test lint format lock openapi bench sam-local deploy clean
+.PHONY: help environment engine build run test test-postgres lint format lock openapi bench sam-local deploy clean
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1#\2/p' $(MAKEFILE_LIST) | awk -F'#' '{printf "%-18s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1#\2/p' $(MAKEFILE_LIST) | awk -F'#' '{printf "%-22s %s\n", $$1, $$2}'
 
 environment:
 	@if [ -z "$(PYTHON)" ]; then \
@@ -36,6 +36,9 @@ run: environment  ## serve the API on http://127.0.0.1:3000 (PORT=4000 moves it)
 
 test: environment engine build  ## run every test (TESTS=tests/unit runs some)
 	@$(BIN)/python -m pytest $(TESTS)
+
+test-postgres: environment engine  ## compare calendars with a real PostgreSQL (HOLDFAST_POSTGRES_URL, or an installed one)
+	@$(BIN)/python -m pytest tests/postgres/exclusion.py
 
 lint: environment  ## check style, types, arrows between modules, the template, the lock and the API document
 	@$(BIN)/python -m local.lint
