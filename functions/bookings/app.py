@@ -96,9 +96,9 @@ class BookingCustomerBody(BaseModel):
 class VenueBookingBody(HallBody):
     """A time to book at the venue that the address names, for a known user or for a customer by phone."""
 
-    user_id: UserId | None = None
+    user_id: UserId | None = Field(None, examples=[None])
     customer: BookingCustomerBody | None = None
-    user: BookingCustomerBody | None = Field(None, description="The same as `customer`.")
+    user: BookingCustomerBody | None = Field(None, description="The same as `customer`.", examples=[None])
     start_ts: HallMoment
     end_ts: HallMoment = Field(examples=["2030-06-01T22:00:00Z"])
     event_type: Annotated[StrictStr, Field(max_length=100)] | None = Field(None, examples=["wedding"])

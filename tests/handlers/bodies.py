@@ -39,6 +39,14 @@ class Sending:
 
 _OF_A_SEAT_MAP = 1_048_576
 _LINE = {"product_id": "1", "quantity": 1}
+_HALL = {
+    "name": "Parkside",
+    "address": "1 High Street",
+    "capacity": 200,
+    "basePriceCents": 5_000,
+    "currency": "EUR",
+    "timeZone": "Europe/Berlin",
+}
 
 SENDINGS = [
     Sending("POST", "/api/products", {"name": "Tablet", "description": "Thin.", "total_stock": 3, "price": 5}, 201),
@@ -74,15 +82,24 @@ SENDINGS = [
         200,
         most_bytes=_OF_A_SEAT_MAP,
     ),
+    Sending("POST", "/api/v1/venues", _HALL | {"settings": {"turnaroundAfterMinutes": 60}}, 201),
+    Sending("PATCH", "/api/v1/venues/1", {"capacity": 300, "timeZone": "Asia/Kolkata"}, 200, keyed=False),
+    Sending(
+        "POST",
+        "/api/v1/venues/1/blackouts",
+        {"startTs": "2031-07-01T00:00:00Z", "endTs": "2031-07-03T00:00:00Z", "reason": "New floor"},
+        201,
+    ),
     Sending("POST", "/api/v1/users", {"name": "Asha", "phone": "9876543210", "email": "asha@example.com"}, 200),
 ]
 """Sent in this order after `prepare`, each is answered with its success."""
 
 
 def prepare(api: Api) -> None:
-    """Put product 1 and event 1 on sale and let alice hold two of the product, so that every sending can succeed."""
+    """Put product 1, event 1 and venue 1 on sale and let alice hold two of the product: then every sending succeeds."""
     assert api.new_product(10, price=5) == "1"
     assert api.reserve("alice", "1", 2).status == 200
     event = {"name": "Opening night", "date": "2031-06-01", "venue": "Theatre"}
     assert api.post("/api/events", event).json["id"] == "1"
     assert api.post("/api/events/1/ticket-types", {"ticketType": "VIP", "price": 80, "numbered": True}).status == 201
+    assert api.post("/api/v1/venues", _HALL).json["id"] == "1"

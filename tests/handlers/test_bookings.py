@@ -6,7 +6,7 @@ import pytest
 
 from tests.handlers.account import Aws, HandMovedClock
 from tests.handlers.gateway import Answer, Api
-from tests.handlers.halls import CUSTOMER, EVENING, book, booked, check, new_hall, set_to
+from tests.handlers.halls import CUSTOMER, EVENING, as_anybody, book, booked, check, new_hall, of, set_to
 
 HOUR = 3600
 
@@ -160,6 +160,27 @@ def test_a_malformed_booking_names_its_field_and_changes_nothing(
     answer = book(api, venue, **change)
     assert (answer.status, answer.faults()) == (400, fault)
     assert aws.dump() == before
+
+
+@pytest.mark.parametrize(
+    "wrong", [True, 17, -1, 1.5, "", "<script>", [], [1], {}, {"$": 1}, 10**30, "\u0000", "x" * 5000]
+)
+def test_no_field_takes_a_value_of_a_wrong_type_nor_repeats_it(api: Api, wrong: Any) -> None:
+    venue = new_hall(api)
+    body = {"venueId": venue, "userId": "alice", **EVENING, "customer": CUSTOMER, "user": None, "guestCount": 5}
+    body |= {"eventType": "x", "specialRequests": "y", "totalAmountCents": 50_000, "meta": {}}
+    for number, name in enumerate(body):
+        answer = book(api, venue, f"k{number}", **body | {name: wrong})
+        assert answer.status in (201, 400, 404, 409), name
+        assert answer.status == 201 or "u003c" not in answer.text, name
+        if answer.status == 201:
+            assert act(api, answer.json["booking"], "cancel").status == 200
+
+
+@pytest.mark.parametrize("method", ["POST", "GET"])
+def test_nobody_books_or_lists_without_a_credential(api: Api, method: str) -> None:
+    answer = as_anybody(method, "/api/v1/bookings", "/api/v1/bookings", of(api), "{}" if method == "POST" else None)
+    assert answer.status == 401
 
 
 def test_every_bound_of_time_can_be_booked(api: Api) -> None:

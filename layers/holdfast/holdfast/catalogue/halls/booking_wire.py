@@ -30,8 +30,8 @@ class BookingData(HallBody):
     venue_id: str = Field(examples=["1"])
     venue_name: str = Field(examples=["Parkside"])
     customer: BookingCustomer
-    start_ts: Moment
-    end_ts: Moment
+    start_ts: Moment = Field(examples=["2030-06-01T18:00:00.000Z"])
+    end_ts: Moment = Field(examples=["2030-06-01T22:00:00.000Z"])
     duration: float = Field(description="In hours.", examples=[4.0])
     status: BookingState
     payment_status: Literal["pending", "partial", "paid", "refunded"]
@@ -44,7 +44,9 @@ class BookingData(HallBody):
     updated_at: Moment
     is_active: bool = Field(description="Whether the time is kept from others.", examples=[True])
     can_be_cancelled: bool = Field(examples=[True])
-    hold_expires_at: Moment | None = Field(description="Until when the time is kept unless it is confirmed.")
+    hold_expires_at: Moment | None = Field(
+        description="Until when the time is kept unless it is confirmed.", examples=["2026-03-01T10:15:00.250Z"]
+    )
 
 
 class BookingStep(BaseModel):
@@ -52,7 +54,7 @@ class BookingStep(BaseModel):
 
     action: Literal["payment"]
     description: str = Field(examples=["Pay to confirm the booking."])
-    deadline: Moment
+    deadline: Moment = Field(examples=["2026-03-01T10:15:00.250Z"])
 
 
 class BookingMade(HallBody):

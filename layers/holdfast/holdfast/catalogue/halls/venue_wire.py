@@ -92,8 +92,8 @@ class BlackoutData(HallBody):
 
     id: str = Field(description="A blackout's id.", examples=["0123456789abcdef0123456789abcdef"])
     reason: str = Field(examples=["New floor"])
-    start_ts: Moment
-    end_ts: Moment
+    start_ts: Moment = Field(examples=["2030-06-01T18:00:00.000Z"])
+    end_ts: Moment = Field(examples=["2030-06-01T22:00:00.000Z"])
     is_maintenance: bool = Field(examples=[False])
 
 
@@ -115,8 +115,8 @@ class AvailabilityBody(HallBody):
 class TakenTime(HallBody):
     """A time that is booked, its turnaround included; by whom is not said."""
 
-    start_ts: Moment
-    end_ts: Moment
+    start_ts: Moment = Field(examples=["2030-06-01T18:00:00.000Z"])
+    end_ts: Moment = Field(examples=["2030-06-01T22:00:00.000Z"])
     status: Literal["temp_hold", "confirmed"] = Field(description="Held for a while, or for good.")
 
 

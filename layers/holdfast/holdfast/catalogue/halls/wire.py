@@ -33,8 +33,8 @@ class HallBody(BaseModel):
 class AlternativeTime(HallBody):
     """A time that is free."""
 
-    start_ts: Moment
-    end_ts: Moment
+    start_ts: Moment = Field(examples=["2030-06-01T18:00:00.000Z"])
+    end_ts: Moment = Field(examples=["2030-06-01T22:00:00.000Z"])
     is_full_day: bool = Field(description="Whether it is whole calendar days of the venue.", examples=[False])
 
 
