@@ -83,9 +83,10 @@ class ProductItem(ItemOnSale):
 class UnitItem(ItemOnSale):
     """A thing that exists once: free without a `holder`, held while it has a `held_until` too, else sold.
 
-    `version` rises with every write.
+    It has a `title` where its own name says more than its key; `version` rises with every write.
     """
 
+    title = UnicodeAttribute(null=True)
     holder = UnicodeAttribute(null=True)
     held_until = IntegerAttribute(null=True)
     version = IntegerAttribute()
@@ -118,9 +119,8 @@ class TicketTypeItem(ItemOnSale):
 
 
 class ListingItem(UnitItem):
-    """A ticket that somebody resells."""
+    """A ticket that somebody resells; it always has a title."""
 
-    title = UnicodeAttribute()
     seller_id = UnicodeAttribute()
     created_at = IntegerAttribute()
     updated_at = IntegerAttribute()
@@ -235,6 +235,7 @@ class LineMap(MapAttribute[str, Any]):
     row = UnicodeAttribute(null=True)
     seat = UnicodeAttribute(null=True)
     ticket_id = UnicodeAttribute(null=True)
+    title = UnicodeAttribute(null=True)
     venue_id = UnicodeAttribute(null=True)
     start = IntegerAttribute(null=True)
     end = IntegerAttribute(null=True)
@@ -259,6 +260,7 @@ class LineMap(MapAttribute[str, Any]):
             row: str | None = None,
             seat: str | None = None,
             ticket_id: str | None = None,
+            title: str | None = None,
             venue_id: str | None = None,
             start: int | None = None,
             end: int | None = None,

@@ -213,7 +213,8 @@ def _advance(engine: Engine, key: Key, step: Callable[[ReservationItem, Seen], S
             if broken and record.v == refused_at:
                 raise InvariantBroken(str(refusal)) from refusal
             refused_at = record.v if broken else refused_at
-            seen.update(refused)
+            # What was seen beside a reservation that was written since says nothing of what it claims now.
+            seen = {} if key in refused else seen | refused
         else:
             record.status, record.v = state.value, record.v + 1
             return record

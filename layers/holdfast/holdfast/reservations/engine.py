@@ -52,7 +52,7 @@ class Engine:
 class LineRequest:
     """A line of a request: a kind, and the thing by whatever names things of that kind.
 
-    `field` is what the client's body calls the line; `start` and `end` are ms.
+    `field` is what the client's body calls the line; `title` is the store's; `start` and `end` are ms.
     """
 
     kind: str
@@ -64,6 +64,7 @@ class LineRequest:
     row: str | None = None
     seat: str | None = None
     ticket_id: str | None = None
+    title: str | None = None
     venue_id: str | None = None
     start: int | None = None
     end: int | None = None
@@ -87,6 +88,7 @@ class LineRequest:
             row=self.row,
             seat=self.seat,
             ticket_id=self.ticket_id,
+            title=self.title,
             venue_id=self.venue_id,
             start=self.start,
             end=self.end,

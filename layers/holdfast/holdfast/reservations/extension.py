@@ -50,7 +50,8 @@ def extend(engine: Engine, key: Key, life: int | None, request_id: str) -> Reser
         except Cancelled as refusal:
             if refusal.contended:
                 engine.retries.wait(attempt)
-            seen |= refusal.seen(writes)
+            refused = refusal.seen(writes)
+            seen = {} if key in refused else seen | refused
         else:
             record.expires_at, record.extended_by, record.v = until, request_id, record.v + 1
             return record

@@ -84,7 +84,7 @@ class UnitDemand:
                 lost.add(unit.key)
                 fault = fault or (self._unknown() if found is None else self._taken())
             else:
-                self._units[place] = replace(unit, terms=terms_of(found))
+                self._units[place] = replace(unit, terms=terms_of(found), line=replace(unit.line, title=found.title))
                 fault = fault or (None if found.on_sale else self._not_on_sale())
         if self._choose is None or not lost:
             return fault
@@ -114,14 +114,15 @@ class UnitDemand:
         return None if all(unit.terms.on_sale for unit in self._units) else self.look_again()
 
     def clashes(self, earlier: Demand) -> bool:
-        return self._choose is None and not set(self.claimed()).isdisjoint(earlier.claimed())
+        """Return whether both name the same unit; one that was only chosen gives way."""
+        named = isinstance(earlier, UnitDemand) and self._choose is None and earlier._choose is None
+        return named and not set(self.claimed()).isdisjoint(earlier.claimed())
 
     def make_room(self, others: Sequence[Demand]) -> Fault | None:
-        """Choose none of the units that other lines name."""
-        named = frozenset(key for other in others for key in other.claimed())
-        if self._choose is None or named.isdisjoint(self.claimed()):
+        """Choose none of the units that other lines name, now and ever after."""
+        self._avoided = frozenset(key for other in others for key in other.claimed())
+        if self._choose is None or self._avoided.isdisjoint(self.claimed()):
             return None
-        self._avoided = named
         return self._choose_without(frozenset())
 
     def over_limit(self, most: int) -> Fault:

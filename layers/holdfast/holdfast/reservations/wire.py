@@ -180,6 +180,7 @@ class ListingLine(_ShownLine):
 
     kind: Literal["listing"]
     ticket_id: str = Field(examples=["19a9f5c1c3a0123456789abc"])
+    title: str = Field(examples=["Row 3, seat 14"])
 
 
 class VenueLine(_ShownLine):

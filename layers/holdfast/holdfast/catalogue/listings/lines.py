@@ -1,6 +1,7 @@
 """Lines of kind `listing`: a resale ticket, at the price that its seller asks at this moment."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from holdfast.claims.terms import terms_of
 from holdfast.claims.unit import is_free
@@ -39,7 +40,7 @@ class ListingRoom:
             return Fault(line.field, "Nobody buys what they sell themselves.", OWN)
         if not is_free(listing, opening.now):
             return Fault(line.field, _WORDING.taken_sentence, _WORDING.taken)
-        return UnitDemand(opening, line, [Wanted(key, terms_of(listing), line)], _WORDING)
+        return UnitDemand(opening, line, [Wanted(key, terms_of(listing), replace(line, title=listing.title))], _WORDING)
 
 
 def _key(keys: Keys, line: LineRequest) -> Key:

@@ -4,11 +4,11 @@ An order has no item of its own, so there is nothing that could disagree with th
 reservation, its state is the reservation's as the clock has it, its version the reservation's.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from holdfast.catalogue.listings.lists import MOST_LOOKS, find_all
+from holdfast.catalogue.listings.lists import MOST_LOOKS
 from holdfast.platform.errors import (
     Forbidden,
     OrderNotFound,
@@ -19,7 +19,7 @@ from holdfast.platform.errors import (
     TicketReserved,
 )
 from holdfast.platform.items import ReservationItem
-from holdfast.platform.tables import Keys, tenant_of, view_id
+from holdfast.platform.tables import Keys, view_id
 from holdfast.reservations import ending, reading
 from holdfast.reservations.engine import Engine, LineRequest, Rooms
 from holdfast.reservations.holding import HoldRequest, hold
@@ -51,7 +51,7 @@ _STATES = {
 
 @dataclass(frozen=True)
 class Order:
-    """An order as its buyer sees it: `price_minor` as it was when the ticket was locked, `expires_at` in ms."""
+    """An order as its buyer sees it: title and price are as when the ticket was locked; `expires_at` in ms."""
 
     id: str
     user_id: str
@@ -106,7 +106,7 @@ def create(engine: Engine, rooms: Rooms, purchase: Purchase) -> Order:
         if refused.code == TicketReserved.code:
             raise TicketReserved(faults=refused.faults) from refused
         raise
-    return _view(record, _titles(engine, [record]), State.HELD, version=1)
+    return _view(record, State.HELD, version=1)
 
 
 def find(engine: Engine, tenant: str, order_id: str, viewer: str | None) -> Order:
@@ -155,36 +155,22 @@ def _record(engine: Engine, tenant: str, order_id: str, user: str | None) -> Res
 
 def _now(engine: Engine, records: Sequence[ReservationItem]) -> list[Order]:
     """Return the orders that reservations are, as the clock has them."""
-    titles, now = _titles(engine, records), engine.clock.now()
-    return [_view(record, titles, reading.state_at(record, now), record.v) for record in records]
+    now = engine.clock.now()
+    return [_view(record, reading.state_at(record, now), record.v) for record in records]
 
 
-def _titles(engine: Engine, records: Sequence[ReservationItem]) -> Mapping[str, str]:
-    """Return the titles of the tickets by their ids; nobody can change that of a ticket that is locked or sold."""
-    if not records:
-        return {}
-    ids = [_ticket_id(record) for record in records]
-    return {
-        ticket_id: listing.item.title for ticket_id, listing in find_all(engine, tenant_of(records[0].key), ids).items()
-    }
-
-
-def _view(record: ReservationItem, titles: Mapping[str, str], state: State, version: int) -> Order:
+def _view(record: ReservationItem, state: State, version: int) -> Order:
     (line,) = record.lines
+    assert line.ticket_id is not None
+    assert line.title is not None
     return Order(
         id=view_id("o", record.key),
         user_id=record.user_id,
         state=_STATES[state],
         version=version,
         expires_at=record.expires_at,
-        ticket_id=_ticket_id(record),
-        title=titles[_ticket_id(record)],
+        ticket_id=line.ticket_id,
+        title=line.title,
         price_minor=line.unit_price_minor,
         currency=line.currency,
     )
-
-
-def _ticket_id(record: ReservationItem) -> str:
-    (line,) = record.lines
-    assert line.ticket_id is not None
-    return line.ticket_id
