@@ -10,14 +10,17 @@ import pytest
 from holdfast.catalogue.halls import bookings, venues
 from holdfast.catalogue.halls.booking_views import Booking, Customer
 from holdfast.catalogue.halls.bookings import Wish
+from holdfast.catalogue.halls.lines import VenueRoom
 from holdfast.catalogue.halls.settings import DAY, HOUR, VenueSettings
 from holdfast.catalogue.halls.states import BookingState
 from holdfast.catalogue.halls.venues import NewVenue
-from holdfast.claims.span import Span
+from holdfast.claims.span import Span, days_of
 from holdfast.platform.dynamodb import Delete
 from holdfast.platform.errors import AmountMismatch, BookingOver, HoldfastError, IdempotencyKeyReused, Refused
 from holdfast.platform.items import BookingItem, ReservationItem
 from holdfast.platform.tables import key_of, tenant_of
+from holdfast.reservations.engine import LineRequest
+from holdfast.reservations.holding import HoldRequest, hold
 from holdfast.reservations.idempotency import KeyedRequest, hash_of
 from tests.engine.faults import (
     Call,
@@ -169,6 +172,22 @@ def test_all_of_a_booking_is_written_in_one_transaction(shop: Shop, calls: Calls
     assert made.expires_at - made.created_at == 600_000
     record = shop.store.query(shop.keys.user("alice"), "R#").items[0]
     assert tenant_of(ReservationItem.from_raw_data(record).key) == shop.tenant
+
+
+def test_a_line_of_a_hall_costs_one_read_and_one_transaction(shop: Shop, calls: Calls) -> None:
+    """The venue and all days that its turnaround could touch are read at once; only what is touched is written."""
+    venues.change(
+        shop.engine,
+        shop.tenant,
+        "1",
+        lambda _: {"settings": VenueSettings(turnaround_before_minutes=60 * 23).model_dump_json()},
+    )
+    calls.clear()
+    line = LineRequest("venue", "items.0", venue_id="1", start=EVENING.start, end=EVENING.end)
+    request = HoldRequest(shop.tenant, "alice", "reservations", "k", "hash", [line])
+    hold(shop.engine, lambda _: VenueRoom(), request)
+    assert calls.operations == ["BatchGetItem", "TransactWriteItems"]
+    assert [sk for _, sk in calls.transactions[0].written[1:]] == days_of(Span(EVENING.start - 23 * HOUR, EVENING.end))
 
 
 def test_a_cancellation_that_meets_a_confirmation_takes_the_confirmed_booking_back(shop: Shop, calls: Calls) -> None:

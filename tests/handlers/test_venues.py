@@ -213,6 +213,27 @@ def test_of_today_what_is_left_is_looked_at_and_yesterday_is_over(api: Api) -> N
     assert on_days(api, venue, "2027-02-28").json["isAvailable"] is False
 
 
+def test_90_days_are_looked_at_to_their_last_moment(api: Api) -> None:
+    """From 10 March, the 90th day in Berlin is 7 June."""
+    venue = new_hall(api)
+    booked(api, venue, startTs="2027-06-07T22:00", endTs="2027-06-08T02:00")
+    assert on_days(api, venue, "2027-03-10", 89).json["isAvailable"] is True
+    found = on_days(api, venue, "2027-03-10", 90).json
+    assert (found["isAvailable"], len(found["conflictingBookings"])) == (False, 1)
+    assert found["suggestedAlternatives"] == [], "nothing as long as ninety days can be booked"
+    booked(api, venue, "k2", startTs="2027-06-08T02:00", endTs="2027-06-08T04:00")
+    assert len(on_days(api, venue, "2027-06-08", 1).json["conflictingBookings"]) == 2
+
+
+def test_whole_days_are_suggested_for_a_whole_day(api: Api) -> None:
+    venue = new_hall(api)
+    booked(api, venue)
+    found = on_days(api, venue, "2027-03-10").json["suggestedAlternatives"]
+    assert [(one["startTs"], one["isFullDay"]) for one in found if one["isFullDay"]] == [
+        (f"2027-03-{day}T23:00:00.000Z", True) for day in (10, 11, 12, 13, 14)
+    ]
+
+
 def test_the_two_addresses_of_availability_say_the_same(api: Api) -> None:
     venue = new_hall(api)
     booked(api, venue)

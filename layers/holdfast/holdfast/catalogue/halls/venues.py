@@ -3,6 +3,7 @@
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -44,12 +45,12 @@ class Venue:
     id: str
     item: VenueItem
 
-    @property
+    @cached_property
     def settings(self) -> VenueSettings:
         """Return what its owner set."""
         return VenueSettings.model_validate_json(self.item.settings)
 
-    @property
+    @cached_property
     def zone(self) -> ZoneInfo:
         """Return its time zone."""
         return ZoneInfo(self.item.time_zone)
