@@ -11,8 +11,9 @@ from holdfast.reservations import deal_holds, reading
 from holdfast.reservations.ending import confirm
 from holdfast.reservations.expiry import handle
 from holdfast.reservations.extension import extend
+from tests.engine.box_office import BoxOffice, row
 from tests.engine.faults import Answer, Call, Calls, conflict, meanwhile, throttled
-from tests.engine.shop import ListQueue, ManualClock, Shop
+from tests.engine.shop import ListQueue, ManualClock, Shop, best, seat
 
 
 def made_but_throttled(call: Call) -> Answer:
@@ -224,3 +225,25 @@ def test_a_deal_hold_is_bought_by_splitting_and_never_confirmed_itself(shop: Sho
     with pytest.raises(ReservationNotFound):
         confirm(shop.engine, shop.keys.deal_hold("ann", product))
     assert shop.count(product) == (8, 2, 0)
+
+
+@pytest.mark.parametrize("trouble", ["conflict", "lost"])
+def test_seats_chosen_anew_are_none_that_the_cart_names(shop: Shop, calls: Calls, trouble: str) -> None:
+    """The first choice leaves the named seat alone by itself; the one made after a loss has to know of it."""
+    shop.seats({"A": 3})
+    lost = meanwhile(lambda: shop.another().cart("bob", seat("A", 2)))
+    calls.trouble(conflict if trouble == "conflict" else lost, "TransactWriteItems")
+    held = shop.cart("ann", seat("A", 1), best(1))
+    assert len({(line.row, line.seat) for line in held.lines}) == 2
+    shop.audit()
+
+
+def test_a_hold_whose_part_is_just_being_bought_is_extended(shop: Shop, calls: Calls) -> None:
+    """The split moves a seat to the purchase; that the seat is another's now says nothing of the smaller hold."""
+    office = BoxOffice(shop)
+    office.open()
+    held = office.reserve("ann", *row("A", 1, 2))
+    other = office.another()
+    calls.trouble(meanwhile(lambda: other.buy("ann", *row("A", 1))), "TransactWriteItems")
+    assert extend(shop.engine, held.key, None, "request").expires_at == held.expires_at + 300_000
+    shop.audit()
