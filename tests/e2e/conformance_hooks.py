@@ -1,6 +1,10 @@
 """What `schemathesis run` does besides in the test of the API document; loaded by it, through SCHEMATHESIS_HOOKS."""
 
+import json
+import os
+import re
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import schemathesis
@@ -10,14 +14,39 @@ UNTOUCHED_PRODUCT = "2"
 """On sale before, and not the one of the document's examples, whose stock and limit are changed."""
 FORM = {"bad_json", "idempotency_key_malformed", "idempotency_key_required", "unsupported_media_type"}
 BEYOND_A_SCHEMA = {
+    "date",  # of a calendar that has such a day
+    "endDate",  # a day, or a moment, of the calendar
+    "endTs",  # later than the start, by as much as the venue allows
+    "guestCount",  # up to the venue's capacity
     "hold_seconds",  # the longest hold is the stage's to set
+    "items.end",  # later than the start
+    "items.start",  # a moment of the calendar
     "next",  # a token that this list gave
+    "phone",  # a number that can be dialled
+    "customer.phone",
+    "user.phone",
     "price",  # as fine as the currency's units
-    "user_id",  # a service key must say; a user need not
+    "quantity",  # needed where tickets are counted
+    "rows.seatNumbers",  # no seat twice
+    "seatDetails.metaData.seatNumbers",  # as many as rows, no seat twice
+    "section",  # one that the ticket type has
+    "settings",  # that go together
+    "startDate",
+    "startTs",  # as far ahead as the venue asks
+    "ticketTypeId",  # one with numbered seats
+    "ticket_type_id",  # needed where a section is named
+    "timeZone",  # of the IANA database
+    "user",  # the same as customer
+    "userId",  # a service key must say; a user need not
+    "user_id",
 }
+"""Fields of which a schema cannot say all that makes them valid; places in lists are left out of the names."""
+
+KNOWN: dict[str, str] = json.loads(Path(os.environ["HOLDFAST_KNOWN"]).read_text())
+"""Ids of things that are there, by the names of the parameters that ask for them."""
 
 _keys = count()
-_bodies = count()
+_requests = count()
 
 
 @schemathesis.hook
@@ -25,16 +54,42 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
     """Bring requests within reach of success.
 
     The document's example key is a new one each time, so that not every body after the first meets it used; every
-    other valid body is about a product that is there, for no longer than it may be held.
+    other valid request is about things that are there, for no longer than they may be held.
     """
     if case.headers and case.headers.get("Idempotency-Key") == EXAMPLE_KEY:
         case.headers["Idempotency-Key"] = f"{EXAMPLE_KEY}-{next(_keys)}"
-    if _is_valid(case) and isinstance(case.body, dict) and next(_bodies) % 2:
-        for line in case.body.get("items", [case.body]):
-            if "product_id" in line:
-                line["product_id"] = UNTOUCHED_PRODUCT
-        if case.body.get("hold_seconds") is not None:
+    if not _is_valid(case) or next(_requests) % 2:
+        return
+    for name in set(case.path_parameters or {}) & set(KNOWN):
+        case.path_parameters[name] = KNOWN[name]
+    if case.headers and "X-Tenant-Id" in case.headers:
+        case.headers["X-Tenant-Id"] = KNOWN["X-Tenant-Id"]
+    if isinstance(case.body, dict):
+        _speak_of_what_is_there(case.body)
+        if isinstance(case.body.get("hold_seconds"), int):
             case.body["hold_seconds"] = min(case.body["hold_seconds"], 600)
+
+
+def _speak_of_what_is_there(value: Any) -> None:
+    """Let every id in a body that names something on sale name what is there."""
+    if isinstance(value, list):
+        for part in value:
+            _speak_of_what_is_there(part)
+    elif isinstance(value, dict):
+        for name, part in value.items():
+            if name == "product_id":
+                value[name] = UNTOUCHED_PRODUCT
+            elif (known := _snake(name)) in _ON_SALE and part is not None:
+                value[name] = KNOWN[known]
+            else:
+                _speak_of_what_is_there(part)
+
+
+_ON_SALE = {"event_id", "ticket_type_id", "ticket_id", "venue_id"}
+
+
+def _snake(name: str) -> str:
+    return re.sub("[A-Z]", lambda letter: f"_{letter[0].lower()}", name)
 
 
 def _is_valid(case: Any) -> bool:
@@ -47,6 +102,7 @@ def valid_requests_are_refused_for_the_state_alone(ctx: Any, response: Any, case
     if not _is_valid(case) or response.status_code not in (400, 415):
         return
     body = response.json()
-    fields = {error["field"] for error in body.get("errors", [])} if body["code"] == "validation_failed" else set()
+    named = {error["field"] for error in body.get("errors", [])} if body["code"] == "validation_failed" else set()
+    fields = {re.sub(r"\.\d+", "", field) for field in named}
     assert body["code"] not in FORM, f"a valid request was answered {body['code']}"
     assert fields <= BEYOND_A_SCHEMA, f"valid fields were refused: {', '.join(fields - BEYOND_A_SCHEMA)}"
