@@ -35,7 +35,6 @@ from holdfast.checkout.wire import (
     TicketsCheckoutBody,
     TicketsHeldAnswer,
     lines_of,
-    seat_name,
 )
 from holdfast.platform import http
 from holdfast.platform.caller import Caller
@@ -189,6 +188,7 @@ def check_out_tickets(body: TicketsCheckoutBody, idempotency_key: OptionalKey = 
 def read_purchase(purchase_id: PurchaseId) -> Purchase:
     """Read what was bought of an event's tickets, seat by seat."""
     from holdfast.catalogue.events import ticket_types
+    from holdfast.catalogue.events.labels import as_number
 
     caller = http.caller_of(app)
     order = purchases.find(engine(), caller.tenant, purchase_id, caller.sees())
@@ -198,8 +198,8 @@ def read_purchase(purchase_id: PurchaseId) -> Purchase:
         PurchaseDetail(
             ticket_type_id=line.ticket_type_id,
             ticket_type=names[line.ticket_type_id],
-            row_number=line.row,
-            seat_number=line.seat,
+            row_number=None if line.row is None else as_number(line.row),
+            seat_number=None if line.seat is None else as_number(line.seat),
             quantity=line.quantity,
             amount=from_minor(line_price(line), line.currency),
         )
@@ -218,6 +218,8 @@ def read_purchase(purchase_id: PurchaseId) -> Purchase:
 
 
 def _hold_tickets(tenant: str, user: str, body: TicketsBody, idempotency_key: str | None) -> TicketsHeldAnswer:
+    from holdfast.catalogue.events.labels import seat_name
+
     lines = lines_of(body)
     request = HoldRequest(
         tenant=tenant,
@@ -227,7 +229,11 @@ def _hold_tickets(tenant: str, user: str, body: TicketsBody, idempotency_key: st
         body_hash=_hash_of(body),
         lines=lines,
     )
-    seats = {line.field: seat_name(line) for line in lines if line.kind == "seat"}
+    seats = {
+        line.field: seat_name(body.event_id, line.ticket_type_id, line.row, line.seat)
+        for line in lines
+        if line.ticket_type_id and line.row and line.seat
+    }
     try:
         record = hold(engine(), room, request)
     except Refused as refused:

@@ -8,7 +8,7 @@ import pytest
 
 from holdfast.platform.dynamodb import Put, Update, connect
 from holdfast.platform.errors import Busy, MixedCurrencies, Refused, ReservationOver, SeatsNotHeld
-from holdfast.platform.items import UnitItem
+from holdfast.platform.items import ReservationItem, UnitItem
 from holdfast.reservations.ending import cancel, confirm, lapse
 from holdfast.reservations.engine import LineRequest
 from holdfast.reservations.expiry import handle
@@ -123,7 +123,9 @@ def test_parts_of_several_reservations_are_one_purchase_and_emptied_ones_are_ove
 
 
 def test_a_reservation_that_is_all_that_is_wanted_is_taken_before_older_ones(office: BoxOffice) -> None:
-    older, exact = office.reserve("ann", standing(3)), office.reserve("ann", standing(2))
+    older = office.reserve("ann", standing(3))
+    office.clock.forward(1)
+    exact = office.reserve("ann", standing(2))
     assert office.buy("ann", standing(2)).reservation_id == exact.id
     assert office.shop.stored(older.key).status == "held"
     office.buy("ann", standing(1))
@@ -215,7 +217,8 @@ def test_a_seat_that_is_taken_over_right_before_the_purchase_is_written(
         office.clock.forward(-LENGTH)
 
     calls.trouble(meanwhile(taken), "TransactWriteItems")
-    not_held(office, "ann", *wanted)
+    (lost,) = not_held(office, "ann", *wanted)
+    assert lost == f"items.{wanted.index(seat('A', 2))}"
     assert office.purchases_of("ann") == []
     assert office.standing() == (16, 4, 0)
     office.clock.forward(LENGTH)
@@ -223,6 +226,30 @@ def test_a_seat_that_is_taken_over_right_before_the_purchase_is_written(
     assert taken_over == office.records("bob")[0].id
     assert office.buy("bob", *row("A", 2)).reservation_id == taken_over
     office.shop.audit()
+
+
+@pytest.mark.parametrize("more", [(), row("A", 2)], ids=["all that it holds", "a part"])
+def test_of_two_holds_of_a_seat_the_newer_one_is_bought(office: BoxOffice, more: tuple[LineRequest, ...]) -> None:
+    """The older one lapsed by the clock of who took the seat anew, and is still in time by that of the checkout."""
+    older = office.reserve("ann", *row("A", 1), standing(1))
+    office.clock.forward(LENGTH)
+    newer = office.reserve("ann", *row("A", 1), *more)
+    office.clock.forward(-1_000)
+    order = office.buy("ann", *row("A", 1))
+    assert office.shop.stored(older.key).status == "held"
+    assert office.shop.stored(newer.key).status == ("held" if more else "confirmed")
+    assert unit(office, "A", 1).holder == order.reservation_id
+
+
+def test_of_two_holds_of_a_seat_the_one_is_bought_that_has_it(office: BoxOffice) -> None:
+    """The newer one, however it came to say so, does not have the seat: its refusal tells who does."""
+    older = office.reserve("ann", *row("A", 1))
+    office.clock.forward(1)
+    newer = office.reserve("ann", *row("A", 2))
+    office.store.write(
+        Update(newer.key, [ReservationItem.units.set(older.units), ReservationItem.lines.set(older.lines)])
+    )
+    assert office.buy("ann", *row("A", 1)).reservation_id == older.id
 
 
 @pytest.mark.parametrize("other", [WHOLE, PART, REST], ids=["all", "the same part", "another part"])

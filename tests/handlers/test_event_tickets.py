@@ -356,8 +356,8 @@ def test_a_purchase_shows_its_details_at_the_prices_of_the_hold(api: Api, clock:
     assert seat == {
         "ticketTypeId": VIP,
         "ticketType": "VIP",
-        "rowNumber": "2",
-        "seatNumber": "7",
+        "rowNumber": 2,
+        "seatNumber": 7,
         "quantity": 1,
         "amount": 80,
     }

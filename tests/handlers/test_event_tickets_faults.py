@@ -91,7 +91,7 @@ def test_a_500_where_a_seat_is_no_longer_held_though_the_reservation_says_so(
     key = Keys(api.tenant).seat(event, VIP, 0, "1", "1")
     store.write(Update(key, [UnitItem.holder.set("r-another")]))
     answer = check_out(api, "alice", event, seats(*bought))
-    assert (answer.status, answer.code) == (409, "not_held")
+    assert (answer.status, answer.faults()) == (409, {"seatDetails.0.metaData.seatNumbers.0": "not_held"})
 
 
 def test_a_500_where_a_seat_is_no_longer_held_because_it_was_let_go(api: Api) -> None:

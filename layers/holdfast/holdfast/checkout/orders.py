@@ -61,7 +61,7 @@ def check_out(engine: Engine, purchase: Purchase) -> Order:
         engine,
         key,
         purchase.keyed,
-        lambda: _buying(engine, purchase, number),
+        lambda _: _buying(engine, purchase, number),
         lambda item: asdict(_order(item, purchase.product_id)),
     )
     return Order(**answer)

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from secrets import token_hex
 
 from holdfast.checkout import sales
-from holdfast.checkout.sales import Sale, completed
+from holdfast.checkout.sales import Sale, Seen, completed
 from holdfast.platform.dynamodb import Update, read
-from holdfast.platform.errors import Fault, HoldTaken, MixedCurrencies, PurchaseNotFound, SeatsNotHeld, TooManyLines
-from holdfast.platform.items import LineMap, OrderItem, ReservationItem
-from holdfast.platform.tables import Keys
+from holdfast.platform.errors import Fault, MixedCurrencies, PurchaseNotFound, SeatsNotHeld, TooManyLines
+from holdfast.platform.items import LineMap, OrderItem, ReservationItem, UnitItem
+from holdfast.platform.tables import Key, Keys, tenant_of
 from holdfast.reservations.basket import MAX_LINES
 from holdfast.reservations.ending import confirming
 from holdfast.reservations.engine import Engine, LineRequest, merged
@@ -50,16 +50,13 @@ def check_out(engine: Engine, purchase: TicketPurchase) -> str:
         raise TooManyLines
     number = token_hex(16)
     key = Keys(purchase.tenant).order(purchase.user, number)
-    try:
-        answer = sales.make(
-            engine,
-            key,
-            purchase.keyed,
-            lambda: _buying(engine, purchase, number),
-            lambda order: {"purchase_id": order.id},
-        )
-    except HoldTaken as taken:
-        raise SeatsNotHeld from taken
+    answer = sales.make(
+        engine,
+        key,
+        purchase.keyed,
+        lambda seen: _buying(engine, purchase, number, seen),
+        lambda order: {"purchase_id": order.id},
+    )
     return str(answer["purchase_id"])
 
 
@@ -79,10 +76,10 @@ def event_of(purchase: OrderItem) -> str:
     return event_id
 
 
-def _buying(engine: Engine, purchase: TicketPurchase, number: str) -> Sale:
+def _buying(engine: Engine, purchase: TicketPurchase, number: str, seen: Seen) -> Sale:
     keys = Keys(purchase.tenant)
     now = engine.clock.now()
-    parts = _parts(_held(engine, purchase, now), merged(purchase.lines))
+    parts = _parts(_held(engine, purchase, now), merged(purchase.lines), seen)
     if len({line.currency for part in parts for line in part.lines}) > 1:
         raise MixedCurrencies
     key = keys.order(purchase.user, number)
@@ -110,16 +107,20 @@ def _held(engine: Engine, purchase: TicketPurchase, now: int) -> list[Reservatio
             return sorted(held, key=lambda item: item.created_at)
 
 
-def _parts(held: Sequence[ReservationItem], lines: Sequence[LineRequest]) -> list[Part]:
+def _parts(held: Sequence[ReservationItem], lines: Sequence[LineRequest], seen: Seen) -> list[Part]:
     """Return from which of the reservations to take what; from one whole reservation, where that is all of it.
 
     Raises SeatsNotHeld naming every line of which they have too little.
     """
     wanted = Counter({_thing(line): line.quantity for line in lines})
     left = Counter(wanted)
+    holders = _holders(held, seen)
     parts = []
     for record in sorted(held, key=lambda record: _has(record) != wanted):
-        quantities = [min(line.quantity, left[_thing(line)]) for line in record.lines]
+        quantities = [
+            min(line.quantity, left[_thing(line)]) if holders.get(_thing(line), record.key) == record.key else 0
+            for line in record.lines
+        ]
         left.subtract({_thing(line): here for line, here in zip(record.lines, quantities, strict=True)})
         if any(quantities):
             parts.append(Part(record, quantities))
@@ -127,6 +128,23 @@ def _parts(held: Sequence[ReservationItem], lines: Sequence[LineRequest]) -> lis
     if missing:
         raise SeatsNotHeld(faults=[Fault(name, "The user does not hold this.", SeatsNotHeld.code) for name in missing])
     return parts
+
+
+def _holders(held: Sequence[ReservationItem], seen: Seen) -> dict[_Thing, Key | None]:
+    """Return by seat which of the reservations holds it, None for one that was seen to be another's.
+
+    Two may say that they do where clocks differ: the newer one took over what the older one had lost.
+    """
+    holders: dict[_Thing, Key | None] = {}
+    for record in held:
+        seats = [line for line in record.lines if line.kind == "seat"]
+        for line, name in zip(seats, record.units or (), strict=True):
+            key = Keys(tenant_of(record.key)).claimed(name)
+            if key not in seen or (seen[key] and read(UnitItem, seen[key]).holder == record.id):
+                holders[_thing(line)] = record.key
+            else:
+                holders.setdefault(_thing(line), None)
+    return holders
 
 
 def _has(record: ReservationItem) -> Counter[_Thing]:

@@ -1,11 +1,11 @@
 """Sales: what a user holds is bought, as an order, in one transaction that is made once (PROTOCOL.md 8)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from holdfast.platform.dynamodb import MAX_ACTIONS, Cancelled, Contended, Put, Write
-from holdfast.platform.errors import Busy, Conflict, HoldTaken, InvariantBroken, TooManyLines
+from holdfast.platform.dynamodb import MAX_ACTIONS, Cancelled, Contended, Put, RawItem, Write
+from holdfast.platform.errors import Busy, Conflict, InvariantBroken, TooManyLines
 from holdfast.platform.items import OrderItem, ReservationItem
 from holdfast.platform.tables import Key, is_unit
 from holdfast.reservations.engine import Engine
@@ -13,6 +13,9 @@ from holdfast.reservations.idempotency import KeyedRequest
 from holdfast.reservations.reading import total_of
 
 Answer = dict[str, Any]
+
+Seen = Mapping[Key, RawItem]
+"""Units that refused a sale, as its conditions saw them."""
 
 
 @dataclass(frozen=True)
@@ -42,13 +45,14 @@ def make(
     engine: Engine,
     order: Key,
     keyed: KeyedRequest | None,
-    prepare: Callable[[], Sale],
+    prepare: Callable[[Seen], Sale],
     shown: Callable[[OrderItem], Answer],
 ) -> Answer:
     """Make the sale that `prepare` finds to be possible, under the new key `order`, and return how it is `shown`.
 
-    Written in one transaction: the sale, its order, the idempotency record. Raises what `prepare` does, HoldTaken where
-    another has taken some of it since, IdempotencyKeyReused, TooManyLines where it would be over 100 writes, and Busy.
+    `prepare` is told of units that refused the attempt before, beside reservations that did not change: as they were
+    seen, they are another's. Written in one transaction: the sale, its order, the idempotency record. Raises what
+    `prepare` does, IdempotencyKeyReused, TooManyLines where it would be over 100 writes, and Busy.
     """
 
     def known(attempt: int) -> Answer | None:
@@ -57,12 +61,13 @@ def make(
         made = engine.store.get(OrderItem, order) if replayed is None and attempt else None
         return replayed if made is None else shown(made)
 
+    seen: Seen = {}
     for attempt in engine.retries:
         answer = known(attempt)
         if answer is not None:
             return answer
         try:
-            sale = prepare()
+            sale = prepare(seen)
         except Conflict:
             answer = known(attempt)
             if answer is None:
@@ -81,8 +86,10 @@ def make(
         except Cancelled as refusal:
             if refusal.contended:
                 engine.retries.wait(attempt)
-            elif not any(reason and reason.condition_failed for reason in refusal.reasons[: len(own)]):
-                if any(map(is_unit, refusal.seen([*own, *sale.claims]))):
-                    raise HoldTaken from refusal
+                continue
+            changed = any(reason and reason.condition_failed for reason in refusal.reasons[: len(own)])
+            units = {key: item for key, item in refusal.seen([*own, *sale.claims]).items() if is_unit(key)}
+            if not changed and not units:
                 raise InvariantBroken(str(refusal)) from refusal
+            seen = {} if changed else units
     raise Busy

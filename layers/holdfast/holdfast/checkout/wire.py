@@ -199,8 +199,8 @@ class PurchaseDetail(_Shown):
 
     ticket_type_id: str = Field(examples=["1"])
     ticket_type: str = Field(examples=["General"])
-    row_number: str | None = Field(examples=["1"])
-    seat_number: str | None = Field(examples=["2"])
+    row_number: int | str | None = Field(description="A number where it is called by one.", examples=[1])
+    seat_number: int | str | None = Field(description="A number where it is called by one.", examples=[2])
     quantity: int = Field(examples=[1])
     amount: DecimalNumber
 
@@ -225,7 +225,7 @@ def lines_of(body: TicketsBody) -> list[LineRequest]:
     """
     lines: list[LineRequest] = []
     faults: list[Fault] = []
-    seen: set[str] = set()
+    seen: set[tuple[str, str, str]] = set()
     for place, detail in enumerate(body.seat_details):
         field, named = f"seatDetails.{place}.metaData", detail.meta_data
         ids = {"event_id": body.event_id, "ticket_type_id": detail.ticket_type_id}
@@ -237,15 +237,10 @@ def lines_of(body: TicketsBody) -> list[LineRequest]:
             continue
         for number, (row, seat) in enumerate(zip(named.row_numbers, named.seat_numbers, strict=True)):
             line = LineRequest("seat", f"{field}.seatNumbers.{number}", row=row, seat=seat, **ids)
-            if seat_name(line) in seen:
+            if (detail.ticket_type_id, row, seat) in seen:
                 faults.append(Fault(line.field, "The same seat is named before.", "duplicate"))
-            seen.add(seat_name(line))
+            seen.add((detail.ticket_type_id, row, seat))
             lines.append(line)
     if faults:
         raise Malformed(faults=faults)
     return lines
-
-
-def seat_name(line: LineRequest) -> str:
-    """Return the name by which these clients know a seat."""
-    return f"seat:{line.event_id}:{line.ticket_type_id}:{line.row}:{line.seat}"
