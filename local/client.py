@@ -41,7 +41,7 @@ class Client:
         headers = self._headers | ({"Idempotency-Key": idempotency_key} if idempotency_key else {})
         request = urllib.request.Request(self._base_url + path, data=body, headers=headers, method=method)
         try:
-            with self._opener.open(request, timeout=30) as answer:
+            with self._opener.open(request, timeout=60) as answer:
                 status, content = answer.status, answer.read()
         except urllib.error.HTTPError as refused:
             with refused:
