@@ -270,6 +270,34 @@ def test_rule_17_a_blackout_and_bookings_at_once_are_never_both_there(shop: Shop
     assert any(taken.values())
 
 
+@pytest.mark.parametrize("step", [1, 2])
+def test_a_blackout_that_is_lifted_while_it_is_written_leaves_nothing(shop: Shop, calls: Calls, step: int) -> None:
+    """Rule 17: its writer, who read it before, adds no day and does not bring it back."""
+
+    def lift() -> None:
+        blackouts.lift(shop.engine, shop.tenant, "1", items(shop)[0].key.sk)
+
+    calls.trouble(meanwhile(lift), "TransactWriteItems", skip=step)
+    with pytest.raises(TimeConflict):
+        impose(shop)
+    assert_no_blackout(shop)
+    assert impose(shop).status == "standing"
+    assert_stands(shop)
+
+
+def test_two_who_take_up_the_same_blackout_bring_it_to_its_end_once(shop: Shop, calls: Calls) -> None:
+    """Rule 17: a request and the sweeper, step by step in each other's way."""
+    for step in range(3):
+        calls.trouble(meanwhile(lambda: finish(shop)), "TransactWriteItems", skip=step)
+        made = impose(shop, key=f"k{step}")
+        assert_stands(shop)
+        calls.clear()
+        calls.trouble(meanwhile(lambda: finish(shop)), "TransactWriteItems", skip=step)
+        blackouts.lift(shop.engine, shop.tenant, "1", made.key.sk)
+        assert_no_blackout(shop)
+        calls.clear()
+
+
 def test_twins_make_one_blackout(shop: Shop) -> None:
     with ThreadPoolExecutor(4) as pool:
         made = list(pool.map(lambda _: impose(shop.another()).key, range(4)))

@@ -126,12 +126,13 @@ def test_a_twin_in_flight_gets_the_same_booking(shop: Shop, calls: Calls) -> Non
     assert len(stored(shop)) == 1
 
 
-def test_a_twin_in_flight_for_another_customer_is_422(shop: Shop, calls: Calls) -> None:
+@pytest.mark.parametrize("nights", [0, 1])
+def test_a_twin_in_flight_for_another_customer_is_422(shop: Shop, calls: Calls, nights: int) -> None:
     """Rule 3: the key is its sender's, whoever the booking is for, and bodies are compared at every moment."""
     calls.trouble(meanwhile(lambda: book(shop)), "TransactWriteItems")
-    later = Span(EVENING.start + DAY, EVENING.end + DAY)
+    span = Span(EVENING.start + nights * DAY, EVENING.end + nights * DAY)
     with pytest.raises(IdempotencyKeyReused):
-        bookings.book(shop.engine, wish(shop, span=later, user="bob"))
+        bookings.book(shop.engine, wish(shop, span=span, user="bob"))
     assert [item.user_id for item in stored(shop)] == ["alice"]
 
 
@@ -161,6 +162,20 @@ def test_a_price_that_changes_while_a_booking_is_under_way_is_never_believed(sho
     assert stored(shop) == []
     assert shop.store.query(shop.keys.days("1")).items == []
     assert book(shop, "k2", total_minor=60_000).total_minor == 60_000
+
+
+def test_a_twin_in_flight_is_answered_whatever_became_of_its_booking_and_the_price(shop: Shop, calls: Calls) -> None:
+    wanted = wish(shop, total_minor=50_000)
+    made: list[Booking] = []
+
+    def happen() -> None:
+        made.append(book(shop, total_minor=50_000))
+        bookings.cancel(shop.engine, shop.tenant, made[0].id, None)
+        venues.change(shop.engine, shop.tenant, "1", lambda _: {"base_price_minor": 60_000})
+
+    calls.trouble(meanwhile(happen), "BatchGetItem")
+    assert bookings.book(shop.engine, wanted) == made[0]
+    assert len(stored(shop)) == 1
 
 
 def test_all_of_a_booking_is_written_in_one_transaction(shop: Shop, calls: Calls) -> None:

@@ -1,6 +1,7 @@
 """Venues: opened, read, listed, changed; blackouts and availability (WIRE.md, section 4)."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -232,6 +233,22 @@ def test_whole_days_are_suggested_for_a_whole_day(api: Api) -> None:
     assert [(one["startTs"], one["isFullDay"]) for one in found if one["isFullDay"]] == [
         (f"2027-03-{day}T23:00:00.000Z", True) for day in (10, 11, 12, 13, 14)
     ]
+
+
+@pytest.mark.parametrize("hours", [1, 30, 168])
+def test_every_suggestion_is_free_however_long_and_far_it_is(api: Api, hours: int) -> None:
+    """Three weeks with a booking on every other day: what is suggested is available when it is asked for."""
+    venue = new_hall(api, settings={"turnaroundBeforeMinutes": 600, "turnaroundAfterMinutes": 600})
+    for day in (10, 12, 15, 18, 22, 24, 26):
+        times = {"startTs": f"2027-03-{day}T06:00:00Z", "endTs": f"2027-03-{day}T16:00:00Z"}
+        booked(api, venue, f"k{day}", **times)
+    black_out(api, venue, "2027-04-05T00:00:00Z", "2027-04-06T00:00:00Z")
+    wished = datetime(2027, 3, 10, 7, tzinfo=UTC)
+    wish = {"startTs": wished.isoformat(), "endTs": (wished + timedelta(hours=hours)).isoformat()}
+    found = check(api, venue, **wish).json["suggestedAlternatives"]
+    assert found
+    for one in found:
+        assert check(api, venue, startTs=one["startTs"], endTs=one["endTs"]).json["isAvailable"] is True
 
 
 def test_the_two_addresses_of_availability_say_the_same(api: Api) -> None:
