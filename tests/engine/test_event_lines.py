@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from holdfast.catalogue.events import events, seat_map, seat_plan, ticket_types
+from holdfast.catalogue.events import blocks, events, seat_map, seat_plan, ticket_types
 from holdfast.catalogue.events.events import NewEvent
 from holdfast.catalogue.events.facts import KNOWN_FOR, TicketTypeFacts
 from holdfast.catalogue.events.lines import BestSeats, CountedTickets, NamedSeats
@@ -218,6 +218,12 @@ def test_best_seats_leave_out_what_the_same_cart_names(theatre: Theatre) -> None
     assert named(theatre.hold("ann", seat("1", 3), best(2))) == ["1-3", "1-1", "1-2"]
 
 
+def test_best_seats_leave_out_a_seat_that_a_later_line_names(theatre: Theatre) -> None:
+    theatre.opens()
+    theatre.upload(r1=5)
+    assert named(theatre.hold("ann", best(2, "items.0"), seat("1", 3, "items.1"))) == ["1-1", "1-2", "1-3"]
+
+
 def test_seat_twice_in_one_cart_is_malformed(theatre: Theatre) -> None:
     theatre.opens()
     theatre.upload(r1=5)
@@ -316,6 +322,62 @@ class TestSeveralBlocks:
         assert theatre.best("bob", 5) == ["1-1", "1-3", "2-1", "2-3", "3-1"]
         assert refusal(lambda: theatre.best("eve", 4)) == [("items.1", "insufficient_stock")]
         assert theatre.best("eve", 3) == ["3-3", "4-1", "4-3"]
+
+    @pytest.mark.parametrize("reads", [1, 3])
+    def test_a_seat_let_go_in_a_block_read_before_is_not_missed(
+        self, theatre: Theatre, calls: Calls, monkeypatch: pytest.MonkeyPatch, reads: int
+    ) -> None:
+        """PROTOCOL.md 5: a block is read full, and the next after a seat of the first was let go for its own last one.
+
+        Be it while looking for seats side by side, or when both are read to prove the shortage.
+        """
+        monkeypatch.setattr(blocks, "THREADS", 1)
+        theatre.upload(r1=1, r2=5)
+        theatre.upload(r3=1)
+        first = theatre.hold("ann", seat("1", 1))
+        theatre.hold("ann", best(5))
+        rival = Theatre(theatre.shop.another())
+
+        def swap() -> None:
+            cancel(theatre.shop.engine, first.key)
+            rival.hold("bob", seat("3", 1))
+
+        calls.clear()
+        calls.trouble(meanwhile(swap), "Query", skip=reads)
+        assert theatre.best("eve", 1) == ["1-1"]
+
+    def test_what_was_seen_at_different_moments_is_no_proof(self, theatre: Theatre) -> None:
+        """Each block was full once within the last second, but never both at once."""
+        theatre.upload(r1=1, r2=5)
+        theatre.upload(r3=1)
+        first = theatre.hold("ann", seat("1", 1))
+        theatre.hold("ann", best(5))
+        rival, clock = Theatre(theatre.shop.another()), theatre.shop.clock
+        mine = rival.hold("eve", best(1))
+        assert named(mine) == ["3-1"]
+        cancel(theatre.shop.engine, mine.key)
+        clock.forward(300)
+        cancel(theatre.shop.engine, first.key)
+        clock.forward(300)
+        theatre.hold("bob", seat("3", 1))
+        assert rival.best("eve", 1) == ["1-1"]
+
+    def test_a_shortage_that_cannot_be_proved_is_busy(self, theatre: Theatre, calls: Calls) -> None:
+        """PROTOCOL.md 5: seats that change hands between any two reads prove nothing."""
+        theatre.upload(r1=1, r2=5)
+        theatre.hold("ann", best(5))
+        rival = Theatre(theatre.shop.another())
+        held = [rival.hold("bob", seat("1", 1))]
+
+        def pass_on() -> None:
+            cancel(rival.shop.engine, held.pop().key)
+            held.append(rival.hold("bob", seat("1", 1)))
+
+        calls.trouble(meanwhile(pass_on), "Query", times=100)
+        with pytest.raises(Busy):
+            theatre.best("eve", 1)
+        calls.clear()
+        assert refusal(lambda: theatre.best("eve", 1)) == [("items.1", "insufficient_stock")]
 
     def test_one_function_never_sells_anothers_last_seats_short(self, theatre: Theatre) -> None:
         """Each has memories of its own; a refusal is true all the same."""

@@ -1,14 +1,13 @@
 """The best seats that are free right now: blocks are read the best first, and as few of them as will do.
 
-What a block had is remembered for under a second, so that a crowd behind the last seats does not read them all over
-again. Seats are taken by condition: who loses them to another chooses anew, and in the end, rather than meet everybody
-else at the next best ones, at random among some of the best.
+Which blocks had too few side by side is remembered for under a second, and a proved shortage likewise, so that a crowd
+behind the last seats does not read them all over again. Seats are taken by condition: who loses them to another chooses
+anew, and in the end, rather than meet everybody else at the next best ones, at random among some of the best.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import NamedTuple
 
 from holdfast.catalogue.events.best_seats import Place, Row, apart, longest_run, rows_of, together
 from holdfast.catalogue.events.blocks import Seat, SeatState, read_block, read_blocks
@@ -16,36 +15,29 @@ from holdfast.catalogue.events.facts import TicketType
 from holdfast.catalogue.events.labels import Order, order_of
 from holdfast.claims.sold_out import REMEMBERED_FOR
 from holdfast.platform.tables import Key
+from holdfast.reservations.draws import Short, Unsettled
 from holdfast.reservations.engine import Opening
 
 _MOST_BLOCKS = 2_000
 _MOST_CHOICES = 64
 
 
-class Glance(NamedTuple):
-    """How many seats of a block were free, and how many side by side, by a read that started at `started` (ms)."""
-
-    free: int
-    longest: int
-    started: int
-
-
 @dataclass
 class BlockMemory:
-    """What the last moments' reads saw of blocks, by partition."""
+    """By partition: how many free seats of a block were side by side, by a read that started at some time (ms)."""
 
-    _seen: dict[str, Glance] = field(default_factory=dict)
+    _seen: dict[str, tuple[int, int]] = field(default_factory=dict)
 
-    def remember(self, partition: str, rows: Sequence[Row], started: int) -> None:
-        """Remember what a read of a block, started at `started` (ms), saw of all its rows."""
+    def remember(self, partition: str, longest: int, read_started: int) -> None:
+        """Remember what a read of a block, started at `read_started`, saw."""
         if len(self._seen) >= _MOST_BLOCKS:
             self._seen.clear()
-        self._seen[partition] = Glance(sum(sum(row.free) for row in rows), longest_run(rows), started)
+        self._seen[partition] = (longest, read_started)
 
-    def glance(self, partition: str, now: int) -> Glance | None:
-        """Return what was seen of a block within the last moments."""
-        seen = self._seen.get(partition)
-        return seen if seen is not None and 0 <= now - seen.started < REMEMBERED_FOR else None
+    def lacks(self, partition: str, quantity: int, now: int) -> bool:
+        """Return whether the block is known to have had fewer than `quantity` side by side in the last moments."""
+        longest, read_started = self._seen.get(partition, (quantity, now))
+        return longest < quantity and 0 <= now - read_started < REMEMBERED_FOR
 
 
 class Search:
@@ -65,50 +57,57 @@ class Search:
         block = self.ticket_type.rows[place.row]
         return self._keys.seat(self.ticket_type.event_id, self.ticket_type.id, block, place.row, place.seat)
 
-    def find(self, without: frozenset[Key]) -> list[Place] | None:
-        """Return the best free seats, none of those `without`; None where all blocks together have too few.
+    def find(self, without: frozenset[Key]) -> list[Place] | Short | Unsettled:
+        """Return the best free seats, none of those `without`, or the proof that there are too few.
 
-        Each block is read consistently, or was within the last moments.
+        Memory only leaves blocks out of the choice of seats side by side, never out of the proof.
         """
         now = self._engine.clock.now()
         self._searched += 1
-        found: dict[str, list[Row]] = {}
         choices: list[list[Place]] = []
         for best_row, partition in self._partitions():
             if choices and order_of(choices[0][0].row) < best_row:
                 break
-            glance = self._memory.glance(partition, now)
-            if glance is None or glance.longest >= self._quantity:
+            if not self._memory.lacks(partition, self._quantity, now):
                 seats = read_block(self._engine.store, partition, now)
-                found[partition] = self._learn(partition, seats, now, without)
-                choices += islice(together(found[partition], self._quantity), _MOST_CHOICES)
+                self._memory.remember(partition, longest_run(_rows(seats)), now)
+                choices += islice(together(self._offered(seats, without), self._quantity), _MOST_CHOICES)
                 choices.sort(key=lambda choice: order_of(choice[0].row))
         if choices:
             return choices[self._engine.choose(min(len(choices), self._alternatives()))]
-        return self._apart(found, without, now)
+        return self._apart(without)
 
-    def _apart(self, found: dict[str, list[Row]], without: frozenset[Key], now: int) -> list[Place] | None:
-        """Return seats that are not all side by side, of the blocks read so far and those that were not."""
-        unread = [partition for _, partition in self._partitions() if partition not in found]
-        glances = [self._memory.glance(partition, now) for partition in unread]
-        free = sum(sum(row.free) for rows in found.values() for row in rows)
-        if None not in glances and free + sum(glance.free for glance in glances if glance) < self._quantity:
-            return None
-        useful = [partition for partition, glance in zip(unread, glances, strict=True) if glance is None or glance.free]
-        for partition, seats in zip(useful, read_blocks(self._engine.store, useful, now), strict=True):
-            found[partition] = self._learn(partition, seats, now, without)
-        rows = sorted((row for rows in found.values() for row in rows), key=lambda row: order_of(row.label))
-        return apart(rows, self._quantity)
+    def _apart(self, without: frozenset[Key]) -> list[Place] | Short | Unsettled:
+        """Return seats of all blocks, not all side by side, or the proof that there are too few.
 
-    def _learn(self, partition: str, seats: Sequence[Seat], started: int, without: frozenset[Key]) -> list[Row]:
-        """Remember a block, and return those of its rows whose block is known, without some seats."""
-        rows = _rows(seats)
-        self._memory.remember(partition, rows, started)
-        return [self._spared(row, without) for row in rows if row.label in self.ticket_type.rows]
+        The proof is two reads of all blocks between which no seat was written: then what the second saw is what there
+        was at the moment between them, and a little of what lapsed since. One read alone would miss a seat that was
+        let go in a block it had read while another was taken in a block it had yet to read (PROTOCOL.md 5).
+        """
+        read_started = self._engine.clock.now()
+        first = self._read_all()
+        chosen = apart(self._offered(first, without), self._quantity)
+        if chosen is not None:
+            return chosen
+        second = self._read_all()
+        chosen = apart(self._offered(second, without), self._quantity)
+        if chosen is not None:
+            return chosen
+        if _versions(first) != _versions(second):
+            return Unsettled()
+        return Short(sum(seat.state is SeatState.AVAILABLE for seat in second), read_started)
+
+    def _read_all(self) -> list[Seat]:
+        partitions = [partition for _, partition in self._partitions()]
+        blocks = read_blocks(self._engine.store, partitions, self._engine.clock.now())
+        return [seat for block in blocks for seat in block]
+
+    def _offered(self, seats: Sequence[Seat], without: frozenset[Key]) -> list[Row]:
+        """Return the rows whose blocks are known, the best first, as if the seats `without` were taken."""
+        rows = [row for row in _rows(seats) if row.label in self.ticket_type.rows]
+        return [self._spared(row, without) for row in rows] if without else rows
 
     def _spared(self, row: Row, without: frozenset[Key]) -> Row:
-        if not without:
-            return row
         keys = [self.key(Place(row.label, seat)) for seat in row.seats]
         return row._replace(free=[free and key not in without for free, key in zip(row.free, keys, strict=True)])
 
@@ -126,3 +125,7 @@ def _rows(seats: Sequence[Seat]) -> list[Row]:
     for seat in seats:
         free.setdefault(seat.row, {})[seat.label] = seat.state is SeatState.AVAILABLE
     return rows_of(free)
+
+
+def _versions(seats: Sequence[Seat]) -> dict[tuple[str, str], int]:
+    return {(seat.row, seat.label): seat.version for seat in seats}

@@ -29,11 +29,12 @@ class SeatState(StrEnum):
 
 
 class Seat(NamedTuple):
-    """A seat as it was seen."""
+    """A seat as it was seen; every write of it raises its version."""
 
     row: str
     label: str
     state: SeatState
+    version: int
 
 
 def read_block(store: Store, partition: str, now: int) -> list[Seat]:
@@ -67,4 +68,4 @@ def _seen(unit: UnitItem, now: int) -> Seat:
         state = SeatState.AVAILABLE
     else:
         state = SeatState.BOOKED if unit.held_until is None else SeatState.RESERVED
-    return Seat(*seat_of(unit.key), state)
+    return Seat(*seat_of(unit.key), state, unit.version)

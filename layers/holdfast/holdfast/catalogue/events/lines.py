@@ -4,12 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from holdfast.catalogue.events.best_available import BlockMemory, Search
+from holdfast.catalogue.events.best_seats import Place
 from holdfast.catalogue.events.facts import TicketType, TicketTypeFacts
 from holdfast.claims.pool import Pool
 from holdfast.claims.sold_out import REMEMBERED_FOR
 from holdfast.platform.dynamodb import RawItem
-from holdfast.platform.errors import Fault
+from holdfast.platform.errors import Busy, Fault
 from holdfast.platform.tables import Key, Keys
+from holdfast.reservations.draws import Unsettled
 from holdfast.reservations.engine import Demand, LineRequest, Opening
 from holdfast.reservations.pool_demand import PoolDemand
 from holdfast.reservations.unit_demand import UnitDemand, Wanted, Wording
@@ -90,24 +92,36 @@ class BestSeats(_TicketRoom):
         self._memory = BlockMemory()
 
     def demand(self, opening: Opening, line: LineRequest, items: Mapping[Key, RawItem]) -> Demand | Fault:
-        """Return a demand for the best seats that are free, or that there are not that many."""
+        """Return a demand for the best seats that are free, or that there are not that many; raises Busy.
+
+        A shortage is proved, or was within the last moments; where others write too much for that, it is Busy.
+        """
         found = self._ticket_type(opening, line, items, numbered=True)
         if isinstance(found, Fault):
             return found
         search = Search(opening, found, line.quantity, self._memory)
+        engine, name = opening.engine, opening.keys.seats(found.event_id, found.id, 0)
 
         def choose(without: frozenset[Key]) -> list[Wanted] | Fault:
-            places = search.find(without)
-            if places is None and self._has_grown(opening, line, search):
-                places = search.find(without)
-            if places is None:
-                return Fault(line.field, "There are not that many seats left.", "insufficient_stock")
-            named = [replace(line, kind="seat", quantity=1, row=place.row, seat=place.seat) for place in places]
-            keys = [search.key(place) for place in places]
-            return [Wanted(key, search.ticket_type.terms, one) for key, one in zip(keys, named, strict=True)]
+            if engine.memory.refuses(name, line.quantity, engine.clock.now()):
+                return _short(line)
+            for attempt in engine.retries:
+                chosen = search.find(without)
+                if isinstance(chosen, list):
+                    return [self._wanted(line, search, place) for place in chosen]
+                if isinstance(chosen, Unsettled):
+                    engine.retries.wait(attempt)
+                elif not self._has_grown(opening, line, search):
+                    engine.memory.remember(name, chosen.left, chosen.read_started)
+                    return _short(line)
+            raise Busy
 
         chosen = choose(frozenset())
         return chosen if isinstance(chosen, Fault) else UnitDemand(opening, line, chosen, _SEATS, choose)
+
+    def _wanted(self, line: LineRequest, search: Search, place: Place) -> Wanted:
+        named = replace(line, kind="seat", quantity=1, row=place.row, seat=place.seat)
+        return Wanted(search.key(place), search.ticket_type.terms, named)
 
     def _has_grown(self, opening: Opening, line: LineRequest, search: Search) -> bool:
         """Return whether there are rows that the search does not know of, and let it know them."""
@@ -136,3 +150,7 @@ def _seats_to_be_named(line: LineRequest) -> Fault:
 
 def _no_seats(line: LineRequest) -> Fault:
     return Fault(line.field, "Tickets of this type have no numbered seats.", "seat_not_found")
+
+
+def _short(line: LineRequest) -> Fault:
+    return Fault(line.field, "There are not that many seats left.", "insufficient_stock")
