@@ -96,10 +96,10 @@ def _writing(engine: Engine, item: BlackoutItem) -> Sequence[Write]:
     if remaining[CHUNK:]:
         actions = [BlackoutItem.written_until.set(remaining[CHUNK]), BlackoutItem.due.set(now + RESUMED_AFTER)]
         return [Update(item.key, actions, _unchanged(item)), *changes]
-    item_stands = BlackoutItem(**{**item.attribute_values, "status": Status.STANDING.value, "written_until": _PAST_ALL})
-    item_stands.due = item_stands.due_bucket = None
-    record = Put(record_of(item).record(item_stands.attribute_values, now).item)
-    return [Put(item_stands, _unchanged(item)), *changes, record]
+    standing = BlackoutItem(**{**item.attribute_values, "status": Status.STANDING.value, "written_until": _PAST_ALL})
+    standing.due = standing.due_bucket = None
+    record = Put(record_of(item).record(standing.attribute_values, now).item)
+    return [Put(standing, _unchanged(item)), *changes, record]
 
 
 def _lifting(engine: Engine, item: BlackoutItem) -> Sequence[Write]:
