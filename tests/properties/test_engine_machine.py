@@ -29,8 +29,6 @@ from holdfast.checkout import orders
 from holdfast.platform.dynamodb import RawItem, Store, connect, read
 from holdfast.platform.errors import (
     AlreadyExtended,
-    Busy,
-    HoldfastError,
     IdempotencyKeyReused,
     InsufficientReservation,
     NoReservation,
@@ -48,17 +46,11 @@ from holdfast.reservations.expiry import due_of, handle, sweep
 from holdfast.reservations.extension import extend
 from local.dynamodb_local import DynamoDBLocal
 from tests.engine.audit import all_items, audit
-from tests.engine.faults import Calls, Crash, Trouble, conflict, crash_after, crash_before, throttled
 from tests.engine.shop import ListQueue, ManualClock, Shop
+from tests.properties.mishaps import MISHAPS, MeetsMishaps, Mishap
 
 USERS = ("ann", "bob")
 LENGTHS = HoldLengths(standard=10, longest=20, extension=5)
-TROUBLES: dict[str, Trouble] = {
-    "conflict": conflict,
-    "throttled": throttled,
-    "crash before": crash_before,
-    "crash after": crash_after,
-}
 TENANT = "demo"
 
 
@@ -82,21 +74,12 @@ class Product:
     lows: list[tuple[int, int]] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class Mishap:
-    """What goes wrong in a step, at which of its calls."""
-
-    kind: str
-    call: int
-
-
-MISHAPS = st.none() | st.builds(Mishap, st.sampled_from(sorted(TROUBLES)), st.integers(0, 3))
 SHOPS = st.integers(0, 1)
 UNITS = st.integers(1, 4)
 KEYS = st.sampled_from(["k1", "k2", "k3"])
 
 
-class EngineMachine(RuleBasedStateMachine):
+class EngineMachine(MeetsMishaps, RuleBasedStateMachine):
     """Buyers, sellers, messages and mishaps."""
 
     new_store: ClassVar[Callable[[], Store]]
@@ -106,7 +89,7 @@ class EngineMachine(RuleBasedStateMachine):
         """Put a small product on one shard on sale, and another on three."""
         self.clock = ManualClock()
         self.store = type(self).new_store()
-        self.calls = Calls(self.store)
+        self.expect_mishaps(self.store)
         numbers = count(seed)
         shops = [
             Shop(self.store, self.clock, TENANT, lambda n: next(numbers) % n, attempts=4, lengths=LENGTHS)
@@ -122,7 +105,6 @@ class EngineMachine(RuleBasedStateMachine):
         self.answers: dict[tuple[str, ...], tuple[Any, Any]] = {}
         self.messages: list[ExpiryMessage] = []
         self.images: dict[Key, RawItem] = {}
-        self.mishap_met = False
         self.note_lows()
         self.add(0, "ann", None, (0, 1), 1, None)
         self.hold(1, "bob", "k1", 1, 1, None)
@@ -168,29 +150,6 @@ class EngineMachine(RuleBasedStateMachine):
         """Return whether something is held and within its time."""
         held = self.held.get(key)
         return held is not None and held.status == "held" and self.clock.now() < held.expires_at
-
-    # One step, and what became of it
-
-    def attempt(self, mishap: Mishap | None, act: Callable[[], Any]) -> Any:
-        """Do it, with a mishap; return its answer, or the exception that came instead."""
-        self.calls.clear()
-        if mishap is not None:
-            self.calls.trouble(TROUBLES[mishap.kind], skip=mishap.call)
-        made = len(self.calls.made)
-        try:
-            return act()
-        except (HoldfastError, Crash) as instead:
-            return instead
-        finally:
-            self.mishap_met = mishap is not None and len(self.calls.made) - made > mishap.call
-            self.calls.clear()
-
-    def may_fail(self, answer: Any) -> bool:
-        """Return whether the answer is no answer, which only a mishap excuses."""
-        if isinstance(answer, Busy | Crash):
-            assert self.mishap_met, f"{answer!r} out of nothing"
-            return True
-        return False
 
     def stored(self, key: Key) -> ReservationItem | None:
         """Return a reservation as it is stored."""

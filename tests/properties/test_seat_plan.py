@@ -1,7 +1,5 @@
 """Where seats are kept, and how they are told in few characters: rules that hold of any seat map."""
 
-from collections import Counter
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +8,7 @@ from holdfast.catalogue.events import seat_plan
 from holdfast.catalogue.events.availability import Block, page_of
 from holdfast.catalogue.events.blocks import Seat, SeatState
 from holdfast.catalogue.events.compact import LETTERS, compacted
-from holdfast.catalogue.events.labels import order_of
+from holdfast.catalogue.events.labels import in_ranges, order_of, out_of_ranges
 from holdfast.catalogue.events.seat_plan import Plan, extended
 from holdfast.platform.errors import SeatMapFull
 
@@ -27,42 +25,46 @@ def _small_blocks() -> object:
 
 
 @given(UPLOADS)
-def test_every_row_stays_in_its_block_and_blocks_are_counted(uploads: list[dict[int, int]]) -> None:
+def test_every_row_stays_in_its_block_and_no_block_has_too_many(uploads: list[dict[int, int]]) -> None:
     """Whatever is uploaded in whichever order; what does not fit is refused and leaves the plan as it was."""
-    plan = Plan({}, [])
+    plan = Plan([])
     made: dict[str, set[str]] = {}
-    for one in uploads:
-        wanted = {str(row): {str(seat) for seat in range(size)} for row, size in one.items()}
-        present = {block: {row: made[row] for row in made if plan.rows[row] == block} for block in plan.rows.values()}
+    for number, one in enumerate(uploads):
+        wanted = {str(row): {str(seat) for seat in range(number, number + size)} for row, size in one.items()}
         try:
-            further = extended(plan, wanted, present)
+            further = extended(plan, wanted)
         except SeatMapFull:
-            over = {row: len(made.get(row, set()) | wanted[row]) for row in wanted if row in plan.rows}
-            assert over, "new rows always fit"
+            assert any(row in made for row in wanted), "new rows always fit"
             continue
         assert {row: further.rows[row] for row in plan.rows} == plan.rows
         plan = further
         for row, seats in wanted.items():
             made[row] = made.get(row, set()) | seats
-        present = {block: {row: made[row] for row in made if plan.rows[row] == block} for block in plan.rows.values()}
-        assert extended(plan, wanted, present) == plan, "the same again changes nothing"
-    sizes = Counter(dict.fromkeys(range(len(plan.blocks)), 0))
-    for row, seats in made.items():
-        sizes[plan.rows[row]] += len(seats)
-    assert [sizes[block] for block in range(len(plan.blocks))] == list(plan.blocks)
-    assert all(0 < size <= 12 for size in plan.blocks)
-    assert plan.seats == sum(map(len, made.values()))
+        assert extended(plan, wanted) == plan, "the same again changes nothing"
+    assert {row: seats for block in plan.blocks for row, seats in block.items()} == made
+    assert sum(plan.sizes) == sum(map(len, made.values()))
+    assert all(0 < size <= 12 for size in plan.sizes)
 
 
 @given(st.dictionaries(st.integers(1, 99), st.integers(1, 12), min_size=1))
 def test_a_map_uploaded_at_once_stands_in_natural_order(rows: dict[int, int]) -> None:
     """So that the best block has the best rows; and blocks are filled while rows fit."""
-    plan = extended(Plan({}, []), {str(row): set(map(str, range(size))) for row, size in rows.items()}, {})
+    plan = extended(Plan([]), {str(row): set(map(str, range(size))) for row, size in rows.items()})
     blocks = [plan.rows[row] for row in sorted(plan.rows, key=order_of)]
     assert blocks == sorted(blocks)
     for block in range(1, len(plan.blocks)):
         first = min((row for row in plan.rows if plan.rows[row] == block), key=order_of)
-        assert plan.blocks[block - 1] + rows[int(first)] > 10
+        assert plan.sizes[block - 1] + rows[int(first)] > 10
+
+
+LABELS = st.sets(st.one_of(st.integers(0, 30).map(str), st.sampled_from(["01", "07", "08", "A", "B", "A1", "B2"])))
+
+
+@given(LABELS.filter(bool))
+def test_labels_come_out_of_ranges_as_they_went_in(labels: set[str]) -> None:
+    """What a plan says of a row is read as it was written."""
+    ordered = sorted(labels, key=order_of)
+    assert out_of_ranges(in_ranges(ordered)) == ordered
 
 
 @given(st.lists(st.integers(1, 9), max_size=12), st.integers(1, 20), st.integers(1, 4))
@@ -102,10 +104,7 @@ def test_compact_rows_say_of_every_seat_what_it_is(seats: dict[tuple[str, str], 
     told: dict[tuple[str, str], SeatState] = {}
     rows = compacted(Seat(row, label, state, 1) for (row, label), state in seats.items())
     for row in rows:
-        labels = []
-        for run in row.seats.split(","):
-            first, _, last = run.partition("-")
-            labels += [str(number) for number in range(int(first), int(last) + 1)] if last else [first]
+        labels = out_of_ranges(row.seats)
         assert labels == sorted(labels, key=order_of)
         told |= {(row.row, label): letters[state] for label, state in zip(labels, row.states, strict=True)}
     assert told == seats
