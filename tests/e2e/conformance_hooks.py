@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ BEYOND_A_SCHEMA = {
     "seatDetails.metaData.seatNumbers",  # as many as rows, no seat twice
     "section",  # one that the ticket type has
     "settings",  # that go together
+    "settings.pricing.rules",
+    "settings.refunds",
     "startDate",
     "startTs",  # as far ahead as the venue asks
     "ticketTypeId",  # one with numbered seats
@@ -53,39 +56,51 @@ _requests = count()
 def before_call(context: Any, case: Any, kwargs: Any) -> None:
     """Bring requests within reach of success.
 
-    The document's example key is a new one each time, so that not every body after the first meets it used; every
-    other valid request is about things that are there, for no longer than they may be held.
+    The document's example key is a new one each time, so that not every body after the first meets it used; most
+    valid requests are about things that are there, at times to come, for no longer than they may be held.
     """
     if case.headers and case.headers.get("Idempotency-Key") == EXAMPLE_KEY:
         case.headers["Idempotency-Key"] = f"{EXAMPLE_KEY}-{next(_keys)}"
-    if not _is_valid(case) or next(_requests) % 2:
+    request = next(_requests)
+    if not _is_valid(case) or request % 4 == 0:
         return
     for name in set(case.path_parameters or {}) & set(KNOWN):
         case.path_parameters[name] = KNOWN[name]
     if case.headers and "X-Tenant-Id" in case.headers:
         case.headers["X-Tenant-Id"] = KNOWN["X-Tenant-Id"]
+    if case.query and "date" in case.query:
+        case.query["date"] = _moment(24)[:10]
     if isinstance(case.body, dict):
-        _speak_of_what_is_there(case.body)
+        _speak_of_what_is_there(case.body, request)
         if isinstance(case.body.get("hold_seconds"), int):
             case.body["hold_seconds"] = min(case.body["hold_seconds"], 600)
 
 
-def _speak_of_what_is_there(value: Any) -> None:
-    """Let every id in a body that names something on sale name what is there."""
+def _speak_of_what_is_there(value: Any, request: int) -> None:
+    """Let every id in a body that names something on sale name what is there, and times be those to come."""
     if isinstance(value, list):
         for part in value:
-            _speak_of_what_is_there(part)
+            _speak_of_what_is_there(part, request)
     elif isinstance(value, dict):
-        for name, part in value.items():
-            if name == "product_id":
-                value[name] = UNTOUCHED_PRODUCT
-            elif (known := _snake(name)) in _ON_SALE and part is not None:
-                value[name] = KNOWN[known]
-            else:
-                _speak_of_what_is_there(part)
+        known = {_snake(name): name for name in value}
+        for name in known.keys() & _ON_SALE.keys():
+            if value[known[name]] is not None:
+                value[known[name]] = _ON_SALE[name]
+        for first, last in (("start", "end"), ("start_ts", "end_ts")):
+            if first in known and last in known:
+                value[known[first]], value[known[last]] = _moment(3 * request), _moment(3 * request + 2)
+        for part in value.values():
+            _speak_of_what_is_there(part, request)
 
 
-_ON_SALE = {"event_id", "ticket_type_id", "ticket_id", "venue_id"}
+_ON_SALE = {name: KNOWN[name] for name in ("event_id", "ticket_type_id", "ticket_id", "venue_id")}
+_ON_SALE["product_id"] = UNTOUCHED_PRODUCT
+
+
+def _moment(hours: int) -> str:
+    """Return a full hour, so many after the first that every rule of a venue allows."""
+    first = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(days=3)
+    return f"{first + timedelta(hours=hours):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _snake(name: str) -> str:
