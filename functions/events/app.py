@@ -14,7 +14,7 @@ from holdfast.catalogue.events import availability, events, seat_map, ticket_typ
 from holdfast.catalogue.events.availability import Block
 from holdfast.catalogue.events.blocks import MOST_SEATS
 from holdfast.catalogue.events.events import NewEvent
-from holdfast.catalogue.events.seat_map import Upload
+from holdfast.catalogue.events.seat_plans import Upload
 from holdfast.catalogue.events.ticket_types import NewTicketType
 from holdfast.catalogue.events.wire import (
     EventBody,

@@ -10,7 +10,7 @@ from holdfast.catalogue.events import blocks, events, seat_map, seat_plan, ticke
 from holdfast.catalogue.events.events import NewEvent
 from holdfast.catalogue.events.facts import KNOWN_FOR, TicketTypeFacts
 from holdfast.catalogue.events.lines import BestSeats, CountedTickets, NamedSeats
-from holdfast.catalogue.events.seat_map import Upload
+from holdfast.catalogue.events.seat_plans import Upload
 from holdfast.catalogue.events.ticket_types import NewTicketType
 from holdfast.claims.sold_out import REMEMBERED_FOR
 from holdfast.platform.dynamodb import Store, connect

@@ -6,11 +6,12 @@ from itertools import chain, repeat
 
 import pytest
 
-from holdfast.catalogue.events import blocks, events, seat_map, ticket_types
+from holdfast.catalogue.events import blocks, events, seat_map, seat_plans, ticket_types
 from holdfast.catalogue.events.blocks import MOST_SEATS
 from holdfast.catalogue.events.events import NewEvent
 from holdfast.catalogue.events.facts import rows_of
-from holdfast.catalogue.events.seat_map import Progress, Remaining, Upload
+from holdfast.catalogue.events.seat_map import Progress, Remaining
+from holdfast.catalogue.events.seat_plans import Upload
 from holdfast.catalogue.events.ticket_types import NewTicketType
 from holdfast.claims.unit import acquire, confirm, is_free
 from holdfast.platform.dynamodb import RawItem, connect
@@ -127,7 +128,7 @@ def test_a_repeated_upload_changes_nothing(shop: Shop, calls: Calls) -> None:
     before = stored(shop)
     calls.clear()
     assert upload(shop, seats) == Progress(0, 600, 0, 600)
-    assert set(calls.operations) == {"GetItem", "Query"}, "nothing is even tried"
+    assert calls.operations == ["GetItem", "Query", "Query"], "the plan and the block are read, and nothing is tried"
     assert stored(shop) == before
 
 
@@ -163,6 +164,48 @@ def test_an_upload_whose_time_runs_short_says_how_far_it_came_and_goes_on(shop: 
     assert last == Progress(300, 300, 0, 600)
     is_whole(shop, seats)
     assert upload(shop, seats, key="k") == last, "once all is there the key remembers the answer"
+
+
+def test_seats_that_are_still_to_be_made_keep_their_room(shop: Shop) -> None:
+    """A seat added meanwhile is given room beside them, not theirs."""
+    new_event(shop)
+    seats = a_map(30, 20)
+    upload(shop, seats, running_out(1))
+    assert upload(shop, {"1": ["21"]}) == Progress(1, 0, 0, 1)
+    assert (given(shop), ticket_types.get(shop.engine, shop.tenant, "1", "1").quantity) == (601, 601)
+    assert upload(shop, seats) == Progress(500, 100, 0, 600)
+    is_whole(shop, seats | {"1": [*seats["1"], "21"]})
+    assert given(shop) == 601
+
+
+def test_a_row_is_never_given_more_than_it_can_have_by_two_uploads_at_once(shop: Shop, calls: Calls) -> None:
+    """What the first has planned counts for the second, though none of it is written yet."""
+    new_event(shop)
+    mine, theirs = ([str(seat) for seat in range(first, first + 1_100)] for first in (1, 1_101))
+    refused: list[type[Exception]] = []
+
+    def interfere() -> None:
+        with pytest.raises(SeatMapFull) as full:
+            upload(shop.another(), {"1": theirs})
+        refused.append(full.type)
+
+    calls.trouble(meanwhile(interfere), "TransactWriteItems", skip=1)
+    assert upload(shop, {"1": mine}) == Progress(1_100, 0, 0, 1_100)
+    assert refused == [SeatMapFull]
+    is_whole(shop, {"1": mine})
+    assert given(shop) == 1_100
+
+
+def test_two_uploads_into_one_row_that_fit_are_both_made(shop: Shop, calls: Calls) -> None:
+    """Whichever seats the other has written by then, each finds its own and counts none twice."""
+    new_event(shop)
+    calls.trouble(crash_before, "TransactWriteItems", skip=1)
+    with pytest.raises(Crash):
+        upload(shop, {"A": [str(seat) for seat in range(1, 151)]})
+    assert upload(shop, {"A": [str(seat) for seat in range(101, 301)]}).created == 200
+    assert given(shop) == 300
+    assert upload(shop, {"A": [str(seat) for seat in range(1, 151)]}) == Progress(100, 50, 0, 150)
+    is_whole(shop, {"A": [str(seat) for seat in range(1, 301)]})
 
 
 @pytest.mark.parametrize("trouble", [conflict, throttled])
@@ -259,7 +302,7 @@ def test_of_two_uploads_that_together_are_too_many_seats_one_is_refused(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The event's room is counted on one item, which both transactions change."""
-    monkeypatch.setattr(seat_map, "MOST_SEATS_OF_EVENT", 100)
+    monkeypatch.setattr(seat_plans, "MOST_SEATS_OF_EVENT", 100)
     new_event(shop, kinds=2)
 
     def attempt(one: Shop, kind: str) -> Progress | None:

@@ -118,6 +118,12 @@ class TicketTypeItem(ItemOnSale):
     created_at = IntegerAttribute()
 
 
+class SeatPlanItem(Item):
+    """The seats that a block is to have: by row, their labels in ranges ("1-20,23")."""
+
+    rows: MapAttribute[str, str] = MapAttribute()  # type: ignore[no-untyped-call]
+
+
 class ListingItem(UnitItem):
     """A ticket that somebody resells; it always has a title."""
 

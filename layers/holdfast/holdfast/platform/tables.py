@@ -172,6 +172,14 @@ class Keys:
         """Return the key of one ticket type of an event."""
         return Key(self.ticket_types(event_id), f"{len(ticket_type_id):02d}.{ticket_type_id}")
 
+    def seat_plans(self, event_id: str, ticket_type_id: str) -> str:
+        """Return the partition of a ticket type's seat plans, one a block."""
+        return f"{self.ticket_types(event_id)}#{ticket_type_id}"
+
+    def seat_plan(self, event_id: str, ticket_type_id: str, block: int) -> Key:
+        """Return the key of what is planned for one block of a ticket type's seats."""
+        return Key(self.seat_plans(event_id, ticket_type_id), f"{block:04d}")
+
     def seats(self, event_id: str, ticket_type_id: str, block: int) -> str:
         """Return the partition of one block of a ticket type's seats, at most 2 000 of them."""
         return f"{self.tenant}#SEATS#{event_id}#{ticket_type_id}#{block:02d}"

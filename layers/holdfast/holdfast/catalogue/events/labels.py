@@ -1,6 +1,7 @@
 """The names of rows and seats: numbers in their own order, then letters, as they follow one another in a hall."""
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 
 _PARTS = re.compile(r"\d+|\D+")
@@ -33,3 +34,27 @@ def seat_name(event_id: str, ticket_type_id: str, row: str, seat: str) -> str:
 def as_number(label: str) -> int | str:
     """Return a label as the number that it is, for older clients; a text that only looks like one stays a text."""
     return int(label) if label.isdigit() and str(int(label)) == label else label
+
+
+def in_ranges(labels: Iterable[str]) -> str:
+    """Return labels in one text: commas between them, and whole numbers that follow one another as ranges."""
+    runs: list[tuple[str, str]] = []
+    for label in labels:
+        if runs and _follows(runs[-1][1], label):
+            runs[-1] = runs[-1][0], label
+        else:
+            runs.append((label, label))
+    return ",".join(first if first == last else f"{first}-{last}" for first, last in runs)
+
+
+def out_of_ranges(text: str) -> list[str]:
+    """Return the labels that `in_ranges` made such a text of."""
+    labels: list[str] = []
+    for run in text.split(","):
+        first, _, last = run.partition("-")
+        labels += map(str, range(int(first), int(last) + 1)) if last else [first]
+    return labels
+
+
+def _follows(left: str, right: str) -> bool:
+    return left.isdigit() and right.isdigit() and str(int(left) + 1) == right and str(int(left)) == left

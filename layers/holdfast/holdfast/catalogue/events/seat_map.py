@@ -1,8 +1,8 @@
 """Seat maps: uploaded in bulk, in steps that can break off anywhere and be taken up again by the same request.
 
-First the ticket type's item is told which block each row goes to, under its version, so that whoever uploads the same
-rows puts the same seats at the same keys. Then the seats are written, a hundred at a time, each only where there is
-none: a repeated upload changes nothing, and no seat that somebody holds or bought is ever touched.
+First the plan is written, which block each seat goes to, so that whoever uploads the same rows puts the same seats at
+the same keys, and no block is given more than it holds. Then the seats are written, a hundred at a time, each only
+where there is none: a repeated upload changes nothing, and no seat that somebody holds or bought is ever touched.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,42 +12,22 @@ from itertools import zip_longest
 from holdfast.catalogue.events import ticket_types
 from holdfast.catalogue.events.best_seats import Place
 from holdfast.catalogue.events.blocks import at_once, read_blocks
-from holdfast.catalogue.events.facts import rows_of
 from holdfast.catalogue.events.labels import order_of
 from holdfast.catalogue.events.seat_plan import Plan, SeatMap, extended
+from holdfast.catalogue.events.seat_plans import Upload, read_plan, write_plan
 from holdfast.claims.terms import Terms, terms_of
-from holdfast.platform.dynamodb import MAX_ACTIONS, Cancelled, Contended, Put, Update
-from holdfast.platform.errors import Busy, Fault, Malformed, SeatMapFull, Unavailable
-from holdfast.platform.items import CounterItem, TicketTypeItem, UnitItem
-from holdfast.platform.tables import Key, Keys
+from holdfast.platform.dynamodb import MAX_ACTIONS, Cancelled, Contended, Put
+from holdfast.platform.errors import Busy, Fault, Malformed, Unavailable
+from holdfast.platform.items import UnitItem
+from holdfast.platform.tables import Key
 from holdfast.reservations.engine import Engine
 from holdfast.reservations.idempotency import KeyedRequest
-
-MOST_SEATS_OF_EVENT = 50_000
 
 _LEFT_TO_ANSWER = 8_000
 """Milliseconds before the end at which no further step is begun: a step that gets no answer takes 7 s at worst."""
 
 Remaining = Callable[[], int]
 """Returns how many milliseconds are left for the request."""
-
-
-@dataclass(frozen=True)
-class Upload:
-    """Seats to be put on sale."""
-
-    tenant: str
-    event_id: str
-    ticket_type_id: str
-    seats: SeatMap
-
-    def partition(self, block: int) -> str:
-        """Return the partition of a block of the ticket type's seats."""
-        return Keys(self.tenant).seats(self.event_id, self.ticket_type_id, block)
-
-    def key(self, block: int, place: Place) -> Key:
-        """Return the key of a seat of a block."""
-        return Keys(self.tenant).seat(self.event_id, self.ticket_type_id, block, place.row, place.seat)
 
 
 @dataclass(frozen=True)
@@ -63,10 +43,10 @@ class Progress:
 def upload(engine: Engine, wanted: Upload, remaining: Remaining, keyed: KeyedRequest | None) -> Progress:
     """Put seats on sale on their ticket type's terms, until all are there or the time is short.
 
-    One transaction writes which blocks the rows are in, and takes their seats from the event's 50 000; others write up
-    to 100 seats each. The idempotency record is written once all are there. Raises TicketTypeNotFound, Malformed for a
-    ticket type that is counted, SeatMapFull, IdempotencyKeyReused and Busy; after whatever it raises, the same request
-    goes on from where this one was.
+    One transaction writes the plan, which block each seat is in, and takes the new ones from the event's 50 000; others
+    write up to 100 seats each. The idempotency record is written once all are there. Raises TicketTypeNotFound,
+    Malformed for a ticket type that is counted, SeatMapFull, IdempotencyKeyReused and Busy; after whatever it raises,
+    the same request goes on from where this one was.
     """
     known = keyed.replay(engine.store) if keyed else None
     if known is not None:
@@ -82,23 +62,23 @@ def upload(engine: Engine, wanted: Upload, remaining: Remaining, keyed: KeyedReq
 
 
 def _planned(engine: Engine, wanted: Upload) -> tuple[Terms, list[list[Key]]]:
-    """Give every row its block; return the terms to sell on, and the keys of the seats that are missing, by block."""
+    """Give every seat its block; return the terms to sell on, and the keys of the seats that are missing, by block."""
     for attempt in engine.retries:
         item = ticket_types.get(engine, wanted.tenant, wanted.event_id, wanted.ticket_type_id)
         if not item.numbered:
             raise Malformed(faults=[Fault("ticketTypeId", "Tickets of this type are counted, and have no seats.")])
-        plan = Plan(rows_of(item), [int(seats) for seats in item.blocks or []])
-        present = _present(engine, wanted, plan)
-        further = extended(plan, wanted.seats, present)
-        if further == plan or _write_plan(engine, wanted, item, plan, further):
-            return terms_of(item), _missing(wanted, further, present)
+        plan = read_plan(engine, wanted)
+        further = extended(plan, wanted.seats)
+        if further == plan or write_plan(engine, wanted, item, plan, further):
+            return terms_of(item), _missing(wanted, further, _present(engine, wanted, plan))
         engine.retries.wait(attempt)
     raise Busy
 
 
 def _present(engine: Engine, wanted: Upload, plan: Plan) -> dict[int, dict[str, set[str]]]:
-    """Return the seats that exist in the blocks of those rows that have one."""
-    blocks = sorted({plan.rows[row] for row in wanted.seats if row in plan.rows})
+    """Return the seats that exist in the blocks of those rows that were planned before."""
+    rows = plan.rows
+    blocks = sorted({rows[row] for row in wanted.seats if row in rows})
     found = read_blocks(engine.store, [wanted.partition(block) for block in blocks], engine.clock.now())
     present: dict[int, dict[str, set[str]]] = {block: {} for block in blocks}
     for block, seats in zip(blocks, found, strict=True):
@@ -107,37 +87,12 @@ def _present(engine: Engine, wanted: Upload, plan: Plan) -> dict[int, dict[str, 
     return present
 
 
-def _write_plan(engine: Engine, wanted: Upload, item: TicketTypeItem, plan: Plan, further: Plan) -> bool:
-    """Write the plan if it extends what is there; return whether it did. Raises SeatMapFull."""
-    new = further.seats - plan.seats
-    if new > MOST_SEATS_OF_EVENT:
-        raise SeatMapFull
-    given = Keys(wanted.tenant).counter(f"seats.{wanted.event_id}")
-    room = CounterItem.last.does_not_exist() | (CounterItem.last <= MOST_SEATS_OF_EVENT - new)
-    actions = [
-        TicketTypeItem.rows.set(dict(further.rows)),
-        TicketTypeItem.blocks.set(list(further.blocks)),
-        TicketTypeItem.quantity.set(further.seats),
-        TicketTypeItem.version.add(1),
-    ]
-    guarded = Update(item.key, actions, TicketTypeItem.version == item.version)
-    counted = Update(given, [CounterItem.last.add(new)], room)
-    try:
-        engine.store.transact([guarded, counted])
-    except Contended:
-        return False
-    except Cancelled as refusal:
-        if guarded.key not in (seen := refusal.seen([guarded, counted])) and counted.key in seen:
-            raise SeatMapFull from refusal
-        return False
-    return True
-
-
 def _missing(wanted: Upload, plan: Plan, present: Mapping[int, SeatMap]) -> list[list[Key]]:
     """Return the keys of the wanted seats that are not there, those of a block together."""
     missing: dict[int, list[Key]] = {}
+    rows = plan.rows
     for row in sorted(wanted.seats, key=order_of):
-        block = plan.rows[row]
+        block = rows[row]
         new = set(wanted.seats[row]).difference(present.get(block, {}).get(row, ()))
         places = [Place(row, seat) for seat in sorted(new, key=order_of)]
         missing.setdefault(block, []).extend(wanted.key(block, place) for place in places)

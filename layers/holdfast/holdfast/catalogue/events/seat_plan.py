@@ -1,4 +1,8 @@
-"""Where the seats of a map are kept: whole rows, in their natural order, in blocks that one query reads."""
+"""Where the seats of a map are kept: whole rows, in their natural order, in blocks that one query reads.
+
+A plan knows every seat by its label, whether it is written yet or not: whoever takes an upload up again, or adds to a
+row that another is still writing, finds the same seats planned.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,44 +23,43 @@ SeatMap = Mapping[str, Collection[str]]
 
 @dataclass(frozen=True)
 class Plan:
-    """Which block each row is in, and how many seats each block was given."""
+    """The seats of each block, by row."""
 
-    rows: Mapping[str, int]
-    blocks: Sequence[int]
+    blocks: Sequence[Mapping[str, frozenset[str]]]
 
     @property
-    def seats(self) -> int:
-        """Return how many seats there are in all."""
-        return sum(self.blocks)
+    def rows(self) -> dict[str, int]:
+        """Return which block each row is in."""
+        return {row: number for number, block in enumerate(self.blocks) for row in block}
+
+    @property
+    def sizes(self) -> list[int]:
+        """Return how many seats each block has."""
+        return [sum(map(len, block.values())) for block in self.blocks]
 
 
-def extended(plan: Plan, wanted: SeatMap, present: Mapping[int, SeatMap]) -> Plan:
-    """Return the plan with the wanted seats in it; the same one where it has them already.
+def extended(plan: Plan, wanted: SeatMap) -> Plan:
+    """Return the plan with the wanted seats in it; an equal one where it has them already.
 
-    `present` are the seats, by block, that exist in each block that has one of the wanted rows. Raises SeatMapFull
-    where a row, its block or the ticket type would have more than it can.
+    Raises SeatMapFull where a block or the ticket type would have more than it can.
     """
-    rows, blocks = dict(plan.rows), list(plan.blocks)
-    for block in sorted({rows[row] for row in wanted if row in rows}):
-        blocks[block] = max(blocks[block], _grown(block, plan, wanted, present[block]))
+    rows, blocks = plan.rows, [dict(block) for block in plan.blocks]
+    for row in wanted:
+        if row in rows:
+            block = blocks[rows[row]]
+            block[row] = block[row].union(wanted[row])
+    filled = sum(map(len, blocks[-1].values())) if blocks else 0
     for row in sorted(wanted, key=order_of):
         if row not in rows:
             size = len(wanted[row])
-            if not blocks or blocks[-1] + size > max(_FILLED_TO, size):
-                blocks.append(0)
-            rows[row] = len(blocks) - 1
-            blocks[-1] += size
-    if len(rows) > MOST_ROWS:
-        raise SeatMapFull(f"A ticket type has at most {MOST_ROWS} rows.")
-    return Plan(rows, blocks)
-
-
-def _grown(block: int, plan: Plan, wanted: SeatMap, present: SeatMap) -> int:
-    """Return how many seats a block has once it has those that are wanted in its rows."""
-    total = sum(map(len, present.values()))
-    for row in wanted:
-        if plan.rows.get(row) == block:
-            total += len(set(wanted[row]).difference(present.get(row, ())))
-    if total > MOST_SEATS:
+            if not blocks or filled + size > max(_FILLED_TO, size):
+                blocks.append({})
+                filled = 0
+            blocks[-1][row] = frozenset(wanted[row])
+            filled += size
+    further = Plan(blocks)
+    if max(further.sizes, default=0) > MOST_SEATS:
         raise SeatMapFull(f"A row, and the rows kept together with it, have at most {MOST_SEATS} seats.")
-    return total
+    if len(further.rows) > MOST_ROWS:
+        raise SeatMapFull(f"A ticket type has at most {MOST_ROWS} rows.")
+    return further
