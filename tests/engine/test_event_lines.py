@@ -17,7 +17,7 @@ from holdfast.platform.dynamodb import Store, connect
 from holdfast.platform.errors import Busy, Malformed, Refused
 from holdfast.platform.items import PoolShardItem, ReservationItem
 from holdfast.platform.tables import claim_name
-from holdfast.reservations.ending import cancel
+from holdfast.reservations.ending import cancel, confirm
 from holdfast.reservations.engine import LineRequest, Room
 from holdfast.reservations.holding import HoldRequest, hold
 from tests.engine.faults import Calls, conflict, meanwhile
@@ -361,6 +361,16 @@ class TestSeveralBlocks:
         clock.forward(300)
         theatre.hold("bob", seat("3", 1))
         assert rival.best("eve", 1) == ["1-1"]
+
+    def test_that_others_pay_for_what_they_hold_leaves_a_shortage_proved(self, theatre: Theatre, calls: Calls) -> None:
+        """A seat that is held, and then sold to the same, was free at no moment."""
+        theatre.upload(r1=1, r2=5)
+        theatre.hold("ann", best(5))
+        held = theatre.hold("bob", seat("1", 1))
+        calls.clear()
+        calls.trouble(meanwhile(lambda: confirm(theatre.shop.engine, held.key)), "Query", skip=2)
+        assert refusal(lambda: theatre.best("eve", 1)) == [("items.1", "insufficient_stock")]
+        assert theatre.shop.stored(held.key).status == "confirmed"
 
     def test_a_shortage_that_cannot_be_proved_is_busy(self, theatre: Theatre, calls: Calls) -> None:
         """PROTOCOL.md 5: seats that change hands between any two reads prove nothing."""

@@ -22,6 +22,7 @@ from tests.engine.faults import (
     Calls,
     Crash,
     Trouble,
+    cancelled,
     conflict,
     crash_after,
     crash_before,
@@ -206,6 +207,14 @@ def test_two_uploads_into_one_row_that_fit_are_both_made(shop: Shop, calls: Call
     assert given(shop) == 300
     assert upload(shop, {"A": [str(seat) for seat in range(1, 151)]}) == Progress(100, 50, 0, 150)
     is_whole(shop, {"A": [str(seat) for seat in range(1, 301)]})
+
+
+def test_a_plan_that_meets_its_twin_just_being_written_is_read_again(shop: Shop, calls: Calls) -> None:
+    """PROTOCOL.md 7: where another writer is in the way, nothing is said about the room that is left."""
+    new_event(shop)
+    twin = ["TransactionConflict", "ConditionalCheckFailed", "None"]
+    calls.trouble(lambda call: cancelled(call, twin), "TransactWriteItems")
+    assert upload(shop, a_map(2, 20)) == Progress(40, 0, 0, 40)
 
 
 @pytest.mark.parametrize("trouble", [conflict, throttled])

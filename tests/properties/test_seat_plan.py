@@ -102,7 +102,7 @@ def test_compact_rows_say_of_every_seat_what_it_is(seats: dict[tuple[str, str], 
     """A client that expands the labels finds each seat, once, with its letter."""
     letters = {letter: state for state, letter in LETTERS.items()}
     told: dict[tuple[str, str], SeatState] = {}
-    rows = compacted(Seat(row, label, state, 1) for (row, label), state in seats.items())
+    rows = compacted(Seat(row, label, state, None) for (row, label), state in seats.items())
     for row in rows:
         labels = out_of_ranges(row.seats)
         assert labels == sorted(labels, key=order_of)
@@ -113,5 +113,5 @@ def test_compact_rows_say_of_every_seat_what_it_is(seats: dict[tuple[str, str], 
 
 def test_numbers_that_follow_one_another_are_told_as_a_range() -> None:
     """Which is what makes a row of forty seats fit into fifty characters."""
-    seats = [Seat("1", str(number), SeatState.AVAILABLE, 1) for number in (*range(1, 21), *range(23, 41))]
+    seats = [Seat("1", str(number), SeatState.AVAILABLE, None) for number in (*range(1, 21), *range(23, 41))]
     assert compacted(seats)[0].seats == "1-20,23-40"

@@ -80,9 +80,10 @@ class Search:
     def _apart(self, without: frozenset[Key]) -> list[Place] | Short | Unsettled:
         """Return seats of all blocks, not all side by side, or the proof that there are too few.
 
-        The proof is two reads of all blocks between which no seat was written: then what the second saw is what there
-        was at the moment between them, and a little of what lapsed since. One read alone would miss a seat that was
-        let go in a block it had read while another was taken in a block it had yet to read (PROTOCOL.md 5).
+        The proof is two reads of all blocks: what neither saw free, and both saw with the same holder, was that one's
+        at the moment between them, since no reservation takes a seat again that it let go. That others pay for what
+        they hold, or hold it longer, makes no difference. One read alone would miss a seat that was let go in a block
+        it had read while another was taken in a block it had yet to read (PROTOCOL.md 5).
         """
         read_started = self._engine.clock.now()
         first = self._read_all()
@@ -93,9 +94,9 @@ class Search:
         chosen = apart(self._offered(second, without), self._quantity)
         if chosen is not None:
             return chosen
-        if _versions(first) != _versions(second):
-            return Unsettled()
-        return Short(sum(seat.state is SeatState.AVAILABLE for seat in second), read_started)
+        possible = _possibly_free(first, second)
+        left = sum(place.row not in self.ticket_type.rows or self.key(place) not in without for place in possible)
+        return Unsettled() if left >= self._quantity else Short(len(possible), read_started)
 
     def _read_all(self) -> list[Seat]:
         partitions = [partition for _, partition in self._partitions()]
@@ -127,5 +128,11 @@ def _rows(seats: Sequence[Seat]) -> list[Row]:
     return rows_of(free)
 
 
-def _versions(seats: Sequence[Seat]) -> dict[tuple[str, str], int]:
-    return {(seat.row, seat.label): seat.version for seat in seats}
+def _possibly_free(first: Sequence[Seat], second: Sequence[Seat]) -> list[Place]:
+    """Return the seats that may have been free at the moment between two reads."""
+    taken = {(seat.row, seat.label, seat.holder) for seat in first if seat.state is not SeatState.AVAILABLE}
+    return [
+        Place(seat.row, seat.label)
+        for seat in second
+        if seat.state is SeatState.AVAILABLE or (seat.row, seat.label, seat.holder) not in taken
+    ]

@@ -29,12 +29,12 @@ class SeatState(StrEnum):
 
 
 class Seat(NamedTuple):
-    """A seat as it was seen; every write of it raises its version."""
+    """A seat as it was seen; `holder` is whoever has it, or had it last and let its hold lapse."""
 
     row: str
     label: str
     state: SeatState
-    version: int
+    holder: str | None
 
 
 def read_block(store: Store, partition: str, now: int) -> list[Seat]:
@@ -68,4 +68,4 @@ def _seen(unit: UnitItem, now: int) -> Seat:
         state = SeatState.AVAILABLE
     else:
         state = SeatState.BOOKED if unit.held_until is None else SeatState.RESERVED
-    return Seat(*seat_of(unit.key), state, unit.version)
+    return Seat(*seat_of(unit.key), state, unit.holder)

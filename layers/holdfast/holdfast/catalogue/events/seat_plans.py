@@ -80,6 +80,8 @@ def write_plan(engine: Engine, wanted: Upload, item: TicketTypeItem, plan: Plan,
     except Contended:
         return False
     except Cancelled as refusal:
+        if refusal.contended:
+            return False
         if guarded.key not in (seen := refusal.seen(writes)) and counted.key in seen:
             raise SeatMapFull from refusal
         return False
