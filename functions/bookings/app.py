@@ -4,6 +4,7 @@ Unknown fields are ignored and names are camelCase, as those clients know it.
 """
 
 import json
+from collections.abc import Iterable
 from functools import cache
 from typing import Annotated, Any
 
@@ -58,12 +59,24 @@ app = APIGatewayRestResolver(
 )
 
 _MOST_META = 4_000
+_DEEPEST_META = 20
 
 
 def _small(value: dict[str, Any]) -> dict[str, Any]:
+    level: list[Any] = [value]
+    for _ in range(_DEEPEST_META):
+        level = [inner for outer in level for inner in _within(outer)]
+    if level:
+        raise PydanticCustomError("too_deep", "At most 20 levels of objects and lists.")
     if len(json.dumps(value)) > _MOST_META:
         raise PydanticCustomError("too_long", "At most 4 000 characters of JSON.")
     return value
+
+
+def _within(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 BookingId = Annotated[

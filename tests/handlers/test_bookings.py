@@ -16,6 +16,11 @@ def _monday(clock: HandMovedClock) -> None:
     set_to(clock)
 
 
+def nested(levels: int) -> list[Any]:
+    """Return lists within one another."""
+    return [nested(levels - 1)] if levels > 1 else []
+
+
 def act(api: Api, booking: dict[str, Any], step: str) -> Answer:
     return api.post(f"/api/v1/bookings/{booking['id']}/{step}")
 
@@ -28,7 +33,7 @@ def read(api: Api, booking: dict[str, Any]) -> dict[str, Any]:
 
 def test_book_answers_201_with_the_booking_and_what_comes_next(api: Api) -> None:
     venue = new_hall(api)
-    more = {"eventType": "wedding", "guestCount": 120, "specialRequests": "Ramp.", "totalAmountCents": 50_000}
+    more: dict[str, Any] = {"eventType": "wedding", "guestCount": 120, "specialRequests": "Ramp.", "totalAmountCents": 50_000}
     answer = book(api, venue, customer=CUSTOMER, meta={"source": "web"}, **more)
     assert answer.status == 201
     booking = answer.json["booking"]
@@ -149,6 +154,8 @@ def test_a_customer_books_for_nobody_else_and_changes_nobody(api: Api, aws: Aws)
         ({"specialRequests": "x" * 2001}, {"specialRequests": "string_too_long"}),
         ({"meta": {"x": "y" * 4000}}, {"meta": "too_long"}),
         ({"meta": []}, {"meta": "dict_type"}),
+        ({"meta": {"x": nested(20)}}, {"meta": "too_deep"}),
+        ({"meta": {"x": nested(300)}}, {"meta": "too_deep"}),
         ({"venueId": None}, {"venueId": "string_type"}),
     ],
 )

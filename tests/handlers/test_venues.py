@@ -93,6 +93,27 @@ def test_change_changes_what_is_given_and_keeps_the_rest(api: Api, clock: HandMo
     assert api.get(f"/api/v1/venues/{venue}", headers=of(api)).json == answer.json
 
 
+def test_a_change_of_some_settings_keeps_the_others_at_any_depth(api: Api) -> None:
+    settings = {
+        "pricing": {"unit": "hour", "rules": [{"kind": "weekend", "percent": 25}]},
+        "refunds": {"fullOverHours": 200, "partFromHours": 100, "partPercent": 30},
+        "minDurationMinutes": 30,
+    }
+    address = f"/api/v1/venues/{new_hall(api, settings=settings)}"
+
+    def changed(change: dict[str, Any]) -> Any:
+        answer = api.patch(address, {"settings": change})
+        assert answer.status == 200, answer.json
+        return answer.json["settings"]
+
+    assert changed({"pricing": {"rules": []}})["pricing"] == {"unit": "hour", "rules": []}
+    assert changed({"refunds": {"partPercent": 20}})["refunds"] == settings["refunds"] | {"partPercent": 20}
+    assert changed({"refunds": {"partFromHours": 150}})["refunds"]["partFromHours"] == 150
+    assert changed({"maxDurationMinutes": 45})["minDurationMinutes"] == 30
+    refused = api.patch(address, {"settings": {"maxDurationMinutes": 29}})
+    assert (refused.status, refused.faults()) == (400, {"settings": "settings_disagree"})
+
+
 def test_a_change_of_nothing_writes_nothing(api: Api, aws: Aws) -> None:
     venue = new_hall(api)
     before = aws.dump()

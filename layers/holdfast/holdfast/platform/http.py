@@ -311,8 +311,10 @@ def _normal(event: Event, most_bytes: int) -> Event:
     """
     path = _decoded(event["path"])
     headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
-    if _OTHER_KEY_HEADER in headers:
-        headers.setdefault(_KEY_HEADER, headers[_OTHER_KEY_HEADER])
+    repeated = {name.lower(): values for name, values in (event.get("multiValueHeaders") or {}).items()}
+    for named in (headers, repeated):
+        if _OTHER_KEY_HEADER in named:
+            named.setdefault(_KEY_HEADER, named[_OTHER_KEY_HEADER])
     body = event.get("body") if event["httpMethod"] not in ("GET", "DELETE") else None
     if body:
         body = _text(body, bool(event.get("isBase64Encoded")), most_bytes)
@@ -322,6 +324,7 @@ def _normal(event: Event, most_bytes: int) -> Event:
         **event,
         "path": path,
         "headers": headers | {"content-type": JSON},
+        "multiValueHeaders": repeated or None,
         "body": body or "null",
         "isBase64Encoded": False,
     }

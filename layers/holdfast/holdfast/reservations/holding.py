@@ -93,7 +93,7 @@ def hold(
     """
     key = Keys(request.tenant).reservation(request.user, request.route, request.idempotency_key)
     standard = engine.lengths.of(line.kind for line in request.lines)
-    length = min(request.hold_seconds or standard, engine.lengths.longest)
+    length = standard if request.hold_seconds is None else min(request.hold_seconds, engine.lengths.longest)
     written: list[ReservationItem] = []
 
     def holding() -> Holding:

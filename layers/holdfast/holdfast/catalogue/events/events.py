@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from holdfast.catalogue.events.creation import make, replayed
 from holdfast.platform.dynamodb import read
 from holdfast.platform.errors import EventNotFound
 from holdfast.platform.items import EventItem
 from holdfast.platform.tables import Keys, id_of
+from holdfast.reservations.creation import make, replayed
 from holdfast.reservations.engine import Engine
 from holdfast.reservations.idempotency import KeyedRequest
 from holdfast.reservations.numbering import next_number

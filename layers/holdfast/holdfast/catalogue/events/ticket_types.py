@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 
 from holdfast.catalogue.events import events
-from holdfast.catalogue.events.creation import make, replayed
 from holdfast.catalogue.events.facts import pool_of
 from holdfast.claims.shards import new_shards, shards_for
 from holdfast.platform.dynamodb import Put, Write, read
 from holdfast.platform.errors import TicketTypeNotFound
 from holdfast.platform.items import TicketTypeItem
 from holdfast.platform.tables import Keys, id_of
+from holdfast.reservations.creation import make, replayed
 from holdfast.reservations.engine import Engine
 from holdfast.reservations.idempotency import KeyedRequest
 from holdfast.reservations.numbering import next_number

@@ -10,7 +10,7 @@ from holdfast.catalogue.halls import moments
 from holdfast.catalogue.halls.settings import MINUTE
 from holdfast.claims.span import Span
 
-DAYS_AHEAD = 14
+DAYS_AHEAD = 30
 """How many calendar days after the one wished for are looked at."""
 
 MOST = 6

@@ -15,7 +15,7 @@ from holdfast.catalogue.halls.calendar import blackout_entry, is_booked
 from holdfast.claims.span import Day, DayChange, Entry, Span, days_of, full, read_day
 from holdfast.platform.dynamodb import Delete, Put, Update, Write
 from holdfast.platform.items import BlackoutItem
-from holdfast.platform.tables import Key, Keys, due_bucket, tenant_of
+from holdfast.platform.tables import Key, Keys, due_bucket, tenant_of, venue_of
 from holdfast.reservations.engine import Engine
 from holdfast.reservations.idempotency import KeyedRequest, hash_of
 
@@ -76,11 +76,6 @@ def record_of(item: BlackoutItem) -> KeyedRequest:
     """Return under what a blackout that stands is remembered: by its own id, so that whoever finishes it can."""
     owner = f"blackouts.{venue_of(item.key)}"
     return KeyedRequest(tenant_of(item.key), owner, "blackouts", item.key.sk, hash_of(asdict(said(item))))
-
-
-def venue_of(blackout: Key) -> str:
-    """Return the venue whose blackout is at this key."""
-    return blackout.pk.rpartition("#")[2]
 
 
 def _writing(engine: Engine, item: BlackoutItem) -> Sequence[Write]:

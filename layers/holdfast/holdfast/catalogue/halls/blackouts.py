@@ -18,14 +18,13 @@ from holdfast.catalogue.halls.blackout_steps import (
     record_of,
     said,
     turning_back,
-    venue_of,
 )
 from holdfast.catalogue.halls.calendar import read_days
 from holdfast.claims.span import Span, days_of
 from holdfast.platform.dynamodb import Cancelled, Contended, Put
 from holdfast.platform.errors import BlackoutNotFound, Busy, IdempotencyKeyReused, TimeConflict
 from holdfast.platform.items import BlackoutItem
-from holdfast.platform.tables import Key, Keys, due_bucket, tenant_of
+from holdfast.platform.tables import Key, Keys, due_bucket, tenant_of, venue_of
 from holdfast.reservations.engine import Engine
 from holdfast.reservations.idempotency import hash_of
 

@@ -138,7 +138,7 @@ class VenuePricing(Setting):
     rules: tuple[VenuePriceRule, ...] = Field((), max_length=MOST_RULES)
 
 
-class VenueRefunds(Setting):
+class VenueRefundsChange(Setting):
     """How much of the price is paid back, by the notice at which a confirmed booking is cancelled.
 
     All of it with more than `full_over_hours` to go; `part_percent` from there down to, and with, `part_from_hours`;
@@ -149,6 +149,10 @@ class VenueRefunds(Setting):
     part_from_hours: StrictInt = Field(24, ge=0, le=8_760)
     part_percent: StrictInt = Field(50, ge=0, le=100)
 
+
+class VenueRefunds(VenueRefundsChange):
+    """The same, whole and in order."""
+
     @model_validator(mode="after")
     def _in_order(self) -> "VenueRefunds":
         if self.part_from_hours > self.full_over_hours:
@@ -156,16 +160,22 @@ class VenueRefunds(Setting):
         return self
 
 
-class VenueSettings(Setting):
-    """All that a venue's owner may set; what is left out is as WIRE.md, section 4, has it."""
+class VenueSettingsChange(Setting):
+    """What a venue's owner may set, some of it: whether it goes together shows with the rest."""
 
     pricing: VenuePricing = VenuePricing()
-    refunds: VenueRefunds = VenueRefunds()
+    refunds: VenueRefundsChange = VenueRefundsChange()
     turnaround_before_minutes: StrictInt = Field(0, ge=0, le=1_440, description="Kept free before each booking.")
     turnaround_after_minutes: StrictInt = Field(0, ge=0, le=1_440, description="Kept free after each booking.")
     lead_time_minutes: StrictInt = Field(120, ge=0, le=525_600, description="How long ahead to book at least.")
     min_duration_minutes: StrictInt = Field(60, ge=1, le=10_080)
     max_duration_minutes: StrictInt = Field(10_080, ge=1, le=10_080)
+
+
+class VenueSettings(VenueSettingsChange):
+    """All that a venue's owner may set; what is left out is as WIRE.md, section 4, has it."""
+
+    refunds: VenueRefunds = VenueRefunds()
 
     @model_validator(mode="after")
     def _fits(self) -> "VenueSettings":

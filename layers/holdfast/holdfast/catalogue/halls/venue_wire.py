@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field, StrictBool, StrictInt, StrictStr
 
 from holdfast.catalogue.halls.availability import Availability
-from holdfast.catalogue.halls.settings import MOST_BASE_MINOR, VenueSettings
+from holdfast.catalogue.halls.settings import MOST_BASE_MINOR, VenueSettings, VenueSettingsChange
 from holdfast.catalogue.halls.venues import Venue
 from holdfast.catalogue.halls.wire import AlternativeTime, GuestCount, HallBody, HallMoment, shown_alternatives
 from holdfast.platform.clock import to_text
@@ -49,7 +49,7 @@ class VenuePatchBody(HallBody):
     currency: Currency | None = None
     time_zone: VenueZone | None = None
     prefix: VenuePrefix | None = None
-    settings: VenueSettings | None = Field(None, examples=[{"turnaroundAfterMinutes": 60}])
+    settings: VenueSettingsChange | None = Field(None, examples=[{"turnaroundAfterMinutes": 60}])
     is_active: StrictBool | None = Field(None, description="Whether it can be booked.", examples=[True])
 
 

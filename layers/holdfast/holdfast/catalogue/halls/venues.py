@@ -11,11 +11,12 @@ from pydantic import ValidationError
 
 from holdfast.catalogue.halls import moments
 from holdfast.catalogue.halls.alternatives import Turnaround
-from holdfast.catalogue.halls.settings import VenueSettings
+from holdfast.catalogue.halls.settings import VenueSettings, VenueSettingsChange
 from holdfast.platform.dynamodb import Cancelled, Contended, Put, read
 from holdfast.platform.errors import Busy, Fault, Malformed, VenueNotFound
 from holdfast.platform.items import VenueItem
-from holdfast.platform.tables import Key, Keys
+from holdfast.platform.tables import Key, Keys, id_of
+from holdfast.reservations import creation
 from holdfast.reservations.engine import Engine
 from holdfast.reservations.idempotency import KeyedRequest
 from holdfast.reservations.numbering import next_number
@@ -69,29 +70,11 @@ def create(engine: Engine, tenant: str, venue: NewVenue, keyed: KeyedRequest | N
     Malformed naming `timeZone`, IdempotencyKeyReused and Busy.
     """
     moments.zone_of(venue.time_zone, "timeZone")
-    known = keyed.replay(engine.store) if keyed else None
+    known = creation.replayed(engine, VenueItem, keyed)
     if known is not None:
-        return Venue(known["id"], VenueItem(**known["item"]))
-    venue_id = str(next_number(engine, Keys(tenant).counter("venues")))
-    made = Venue(venue_id, _new(Keys(tenant).venue(venue_id), venue, engine.clock.now()))
-    answer = {"id": venue_id, "item": made.item.attribute_values}
-    record = [keyed.record(answer, engine.clock.now())] if keyed else []
-    for attempt in engine.retries:
-        try:
-            engine.store.make([*record, Put(made.item, VenueItem.pk.does_not_exist())])
-        except Contended:
-            engine.retries.wait(attempt)
-        except Cancelled as refusal:
-            known = keyed.settle(refusal.reasons) if keyed else None
-            if known is not None:
-                return Venue(known["id"], VenueItem(**known["item"]))
-            if not refusal.contended and refusal.reasons[-1] is not None:
-                # Its number is nobody else's: an earlier attempt made it, and the answer was lost (PROTOCOL.md 8).
-                return made
-            engine.retries.wait(attempt)
-        else:
-            return made
-    raise Busy
+        return _found(known)
+    key = Keys(tenant).venue(str(next_number(engine, Keys(tenant).counter("venues"))))
+    return _found(creation.make(engine, _new(key, venue, engine.clock.now()), [], keyed))
 
 
 def get(engine: Engine, tenant: str, venue_id: str) -> Venue:
@@ -134,13 +117,21 @@ def change(engine: Engine, tenant: str, venue_id: str, changed: Callable[[Venue]
     raise Busy
 
 
-def merged(settings: VenueSettings, changes: VenueSettings) -> VenueSettings:
-    """Return settings with those that `changes` was given; raises Malformed where they do not go together."""
+def merged(settings: VenueSettings, changes: VenueSettingsChange) -> VenueSettings:
+    """Return settings with those that `changes` was given, at any depth; lists of rules are replaced whole.
+
+    Raises Malformed where they do not go together.
+    """
     try:
-        return VenueSettings.model_validate(settings.model_dump() | changes.model_dump(exclude_unset=True))
+        return VenueSettings.model_validate(_laid_over(settings.model_dump(), changes.model_dump(exclude_unset=True)))
     except ValidationError as wrong:
         fault = Fault("settings", "These do not go together with the venue's other settings.", "settings_disagree")
         raise Malformed(faults=[fault]) from wrong
+
+
+def _laid_over(known: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    deeper = {name: _laid_over(known[name], new) for name, new in changes.items() if isinstance(new, dict)}
+    return {**known, **changes, **deeper}
 
 
 def prefix_of(name: str) -> str:
@@ -169,4 +160,4 @@ def _new(key: Key, venue: NewVenue, now: int) -> VenueItem:
 
 
 def _found(item: VenueItem) -> Venue:
-    return Venue(item.key.sk.partition(".")[2], item)
+    return Venue(id_of(item.key), item)

@@ -7,10 +7,11 @@ from holdfast.catalogue.products.facts import pool_of
 from holdfast.claims.changes import netted
 from holdfast.claims.pool import Pool, restock
 from holdfast.claims.shards import new_shards, shards_for, spread_new
-from holdfast.platform.dynamodb import Cancelled, Contended, Put, Update, Write, read
+from holdfast.platform.dynamodb import Cancelled, Contended, Put, Update, read
 from holdfast.platform.errors import Busy, ProductNotFound, StockBelowCommitted
 from holdfast.platform.items import PoolShardItem, ProductItem
 from holdfast.platform.tables import Keys, product_of
+from holdfast.reservations import creation
 from holdfast.reservations.draws import Short, Unsettled, find
 from holdfast.reservations.engine import Engine
 from holdfast.reservations.idempotency import KeyedRequest
@@ -47,9 +48,9 @@ def create(engine: Engine, tenant: str, product: NewProduct, keyed: KeyedRequest
     Ids are the tenant's own numbers from 1. Written in one transaction: the product, its shards, the idempotency
     record. Raises IdempotencyKeyReused and Busy.
     """
-    known = keyed.replay(engine.store) if keyed else None
+    known = creation.replayed(engine, ProductItem, keyed)
     if known is not None:
-        return ProductItem(**known)
+        return known
     product_id = str(next_number(engine, Keys(tenant).counter("products")))
     now = engine.clock.now()
     item = ProductItem(
@@ -67,23 +68,7 @@ def create(engine: Engine, tenant: str, product: NewProduct, keyed: KeyedRequest
         updated_at=now,
     )
     shards = new_shards(Keys(tenant), pool_of(item, product_id), product.total_stock)
-    own: list[Write] = [Put(item, ProductItem.pk.does_not_exist()), *map(Put, shards)]
-    for attempt in engine.retries:
-        try:
-            engine.store.transact([keyed.record(item.attribute_values, now), *own] if keyed else own)
-        except Contended:
-            engine.retries.wait(attempt)
-        except Cancelled as refusal:
-            known = keyed.settle(refusal.reasons) if keyed else None
-            if known is not None:
-                return ProductItem(**known)
-            if not refusal.contended and refusal.reasons[-len(own)] is not None:
-                # Its number is nobody else's: an earlier attempt made it, and the answer was lost (PROTOCOL.md 8).
-                return item
-            engine.retries.wait(attempt)
-        else:
-            return item
-    raise Busy
+    return creation.make(engine, item, [*map(Put, shards)], keyed)
 
 
 def get(engine: Engine, tenant: str, product_id: str) -> ProductItem:

@@ -1,4 +1,4 @@
-"""Making what the catalogue says: one transaction of a new item, what belongs to it and the idempotency record."""
+"""Making what the catalogue's rooms say: a new item, what belongs to it and its idempotency record, all or none."""
 
 from collections.abc import Sequence
 from typing import TypeVar
@@ -28,7 +28,7 @@ def make(engine: Engine, item: _I, further: Sequence[Write], keyed: KeyedRequest
     record = [keyed.record(item.attribute_values, engine.clock.now())] if keyed else []
     for attempt in engine.retries:
         try:
-            engine.store.transact([*record, *own])
+            engine.store.make([*record, *own])
         except Contended:
             engine.retries.wait(attempt)
         except Cancelled as refusal:
