@@ -213,7 +213,7 @@ def read(booking_id: BookingId) -> BookingAnswer:
 def confirm(booking_id: BookingId, idempotency_key: OptionalKey = None) -> BookingAnswer:
     """Keep the time for good; confirming twice changes nothing."""
     caller = http.caller_of(app)
-    caller.needs("staff")
+    caller.needs("staff", "admin")
     return shown_answer(bookings.confirm(engine(), caller.tenant, booking_id))
 
 
@@ -314,10 +314,15 @@ def _refusal(refused: Refused, venue: Venue, span: Span, tenant: str) -> TimeCon
 
 
 def _bounds(tenant: str, venue_id: str | None, first: str | None, last: str | None) -> tuple[int | None, int | None]:
-    """Return from when, and until before when, in ms, bookings are to start."""
+    """Return from when, and until before when, in ms, bookings are to start.
+
+    Raises VenueNotFound, and Malformed for what is no bound, or an end that is not after the start.
+    """
     zone = venues.get(engine(), tenant, venue_id).zone if venue_id else moments.UTC_ZONE
     since = None if first is None else moments.read_bound(first, zone, "startDate")
     until = None if last is None else moments.read_bound(last, zone, "endDate", is_last=True)
+    if since is not None and until is not None and until <= since:
+        raise Malformed(faults=[Fault("endDate", "The end is not after the start.", "end_not_after_start")])
     return since, until
 
 

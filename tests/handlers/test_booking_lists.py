@@ -160,5 +160,28 @@ def test_a_malformed_filter_names_its_field(api: Api, query: str, field: str) ->
     assert (answer.status, list(answer.faults())) == (400, [field])
 
 
+@pytest.mark.parametrize("user", [None, "alice"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "startDate=2027-03-12&endDate=2027-03-11",
+        "startDate=2027-03-12&endDate=2027-03-12T00:00:00Z",
+        "startDate=2027-03-12T10:00:00Z&endDate=2027-03-12T10:00:00Z",
+    ],
+)
+def test_a_list_whose_end_is_not_after_its_start_is_400_and_names_the_end(
+    api: Api, user: str | None, query: str
+) -> None:
+    reader = api if user is None else api.as_user(user)
+    answer = reader.get(f"{LIST}?{query}")
+    assert (answer.status, answer.faults()) == (400, {"endDate": "end_not_after_start"})
+
+
+def test_a_list_of_one_day_or_one_millisecond_is_a_list(api: Api) -> None:
+    booking = on(api, new_hall(api), 12)
+    assert ids(api.get(f"{LIST}?startDate=2027-03-12&endDate=2027-03-12")) == [booking]
+    assert ids(api.get(f"{LIST}?startDate=2027-03-12T18:00:00Z&endDate=2027-03-12T18:00:00.001Z")) == [booking]
+
+
 def test_a_list_of_an_unknown_venue_is_404(api: Api) -> None:
     assert api.get(f"{LIST}?venueId=9").code == "venue_not_found"

@@ -294,9 +294,17 @@ def test_a_confirmed_booking_is_completed_at_its_end(api: Api, clock: HandMovedC
     assert act(api, booking, "confirm").json["booking"]["status"] == "completed"
 
 
-def test_customers_do_not_confirm(api: Api) -> None:
+@pytest.mark.parametrize("roles", ["staff", "admin"])
+def test_staff_and_admins_confirm(api: Api, roles: str) -> None:
     booking = booked(api, new_hall(api))
-    assert act(api.as_user("alice"), booking, "confirm").code == "forbidden"
+    assert act(api.with_roles(roles), booking, "confirm").json["booking"]["status"] == "confirmed"
+
+
+def test_customers_and_services_do_not_confirm(api: Api) -> None:
+    booking = booked(api, new_hall(api))
+    for limited in (api.as_user("alice"), api.with_roles("service")):
+        assert act(limited, booking, "confirm").code == "forbidden"
+    assert read(api, booking)["status"] == "temp_hold"
 
 
 def test_a_cancelled_hold_is_free_again_and_nothing_is_to_be_paid_back(api: Api, clock: HandMovedClock) -> None:

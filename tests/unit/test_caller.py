@@ -59,3 +59,11 @@ def test_a_role_is_had_or_forbidden() -> None:
     for caller in (SERVICE, STAFF, CUSTOMER):
         with pytest.raises(Forbidden):
             caller.needs("admin")
+
+
+def test_one_of_several_roles_is_enough() -> None:
+    for caller in (STAFF, ADMIN):
+        caller.needs("staff", "admin")
+    for caller in (SERVICE, CUSTOMER):
+        with pytest.raises(Forbidden):
+            caller.needs("staff", "admin")

@@ -14,9 +14,9 @@ class Caller:
     name: str
     roles: frozenset[str]
 
-    def needs(self, role: str) -> None:
-        """Raise Forbidden unless the caller has `role`."""
-        if role not in self.roles:
+    def needs(self, *roles: str) -> None:
+        """Raise Forbidden unless the caller has one of `roles`."""
+        if self.roles.isdisjoint(roles):
             raise Forbidden
 
     def acting_for(self, user: str | None, field: str = "user_id") -> str:
