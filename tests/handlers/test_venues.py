@@ -256,6 +256,26 @@ def test_whole_days_are_suggested_for_a_whole_day(api: Api) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("bound", "is_suggested"),
+    [
+        ({"minDurationMinutes": 1_441}, False),
+        ({"minDurationMinutes": 1_440}, True),
+        ({"maxDurationMinutes": 1_440}, True),
+        ({"maxDurationMinutes": 1_439}, False),
+    ],
+)
+def test_nothing_is_suggested_that_is_too_short_or_too_long_to_be_booked(
+    api: Api, bound: dict[str, int], is_suggested: bool
+) -> None:
+    venue = new_hall(api)
+    booked(api, venue)
+    api.patch(f"/api/v1/venues/{venue}", {"settings": bound})
+    found = on_days(api, venue, "2027-03-10").json
+    assert found["isAvailable"] is False
+    assert bool(found["suggestedAlternatives"]) is is_suggested
+
+
 @pytest.mark.parametrize("hours", [1, 30, 168])
 def test_every_suggestion_is_free_however_long_and_far_it_is(api: Api, hours: int) -> None:
     """Three weeks with a booking on every other day: what is suggested is available when it is asked for."""

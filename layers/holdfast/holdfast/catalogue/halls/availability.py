@@ -66,8 +66,9 @@ def _look(engine: Engine, tenant: str, venue: Venue, wanted: Span, bookable: Spa
 
 
 def _alternatives(engine: Engine, keys: Keys, venue: Venue, wanted: Span, now: int) -> list[Alternative]:
-    length = wanted.end - wanted.start
-    if not venue.item.active or length > venue.settings.max_duration_minutes * MINUTE:
+    settings = venue.settings
+    least, most = settings.min_duration_minutes * MINUTE, settings.max_duration_minutes * MINUTE
+    if not venue.item.active or not least <= wanted.end - wanted.start <= most:
         return []
     around = venue.turnaround.around(wanted)
     window = Span(around.start - _LONGEST_DAY, around.end + DAYS_AHEAD * DAY + _LONGEST_DAY)
