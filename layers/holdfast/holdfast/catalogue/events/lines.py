@@ -11,7 +11,7 @@ from holdfast.claims.sold_out import REMEMBERED_FOR
 from holdfast.platform.dynamodb import RawItem
 from holdfast.platform.errors import Busy, Fault
 from holdfast.platform.tables import Key, Keys
-from holdfast.reservations.draws import Unsettled
+from holdfast.reservations.draws import Short
 from holdfast.reservations.engine import Demand, LineRequest, Opening
 from holdfast.reservations.pool_demand import PoolDemand
 from holdfast.reservations.unit_demand import UnitDemand, Wanted, Wording
@@ -112,11 +112,12 @@ class BestSeats(_TicketRoom):
                 chosen = search.find(without)
                 if isinstance(chosen, list):
                     return [self._wanted(line, search, place) for place in chosen]
-                if isinstance(chosen, Unsettled):
-                    engine.retries.wait(attempt)
-                elif not self._has_grown(opening, line, search):
+                if self._has_grown(opening, line, search):
+                    continue
+                if isinstance(chosen, Short):
                     engine.memory.remember(name, chosen.left, chosen.read_started)
                     return _short(line)
+                engine.retries.wait(attempt)
             raise Busy
 
         chosen = choose(frozenset())
