@@ -240,11 +240,16 @@ def test_best_seats_lost_to_another_are_chosen_anew(theatre: Theatre, calls: Cal
     assert theatre.best("ann", 2) == ["2-2", "2-3"]
 
 
-def test_seats_that_another_is_just_writing_are_stepped_round(theatre: Theatre, calls: Calls) -> None:
+def test_the_last_seats_that_another_was_just_writing_are_taken_all_the_same(theatre: Theatre, calls: Calls) -> None:
+    """A conflict says nothing of a seat: it is asked for again, and nothing is read for that."""
     theatre.opens()
     theatre.upload(r1=4, r2=4)
+    theatre.best("bob", 4)
+    calls.clear()
     calls.trouble(conflict, "TransactWriteItems")
     assert theatre.best("ann", 2) == ["2-2", "2-3"]
+    assert calls.operations.count("TransactWriteItems") == 2
+    assert calls.operations.count("Query") <= 2
 
 
 def test_named_seats_taken_and_best_seats_short_are_all_named(theatre: Theatre) -> None:

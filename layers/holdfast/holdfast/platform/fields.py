@@ -25,8 +25,8 @@ def _number_as_text(value: Any) -> Any:
     return str(value) if whole else value
 
 
-def _text_or_number(pattern: str) -> WithJsonSchema:
-    number = {"type": "integer", "minimum": 0, "maximum": _MOST_NUMBER}
+def _text_or_number(pattern: str, most: int = _MOST_NUMBER) -> WithJsonSchema:
+    number = {"type": "integer", "minimum": 0, "maximum": most}
     return WithJsonSchema({"anyOf": [{"type": "string", "pattern": pattern}, number]})
 
 
@@ -64,7 +64,7 @@ SeatLabel = Annotated[
     StrictStr,
     BeforeValidator(_number_as_text),
     Field(pattern=_LABEL, description="What a row or a seat is called, as text or as a number.", examples=["12"]),
-    _text_or_number(_LABEL),
+    _text_or_number(_LABEL, 99_999_999),
 ]
 """A row or a seat; older clients send numbers."""
 

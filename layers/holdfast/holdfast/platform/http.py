@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 MAX_BODY_BYTES = 64 * 1024
 """A cart of twenty lines is under 3 KB; API Gateway's own limit is 10 MB, Lambda's 6 MB."""
 
+_MOST_FAULTS = 100
+"""Fields that one answer names: a body may be wrong in more places than an answer has room for."""
+
 _KEY_HEADER = "idempotency-key"
 _OTHER_KEY_HEADER = "x-idempotency-key"
 _TENANT = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
@@ -379,4 +382,6 @@ def _malformed(errors: Any) -> Malformed:
             return IdempotencyKeyRequired() if error["type"] == "missing" else IdempotencyKeyMalformed()
         field = ".".join(where[1:]) or where[0]
         faults.append(Fault(field[:100], str(error["msg"])[:200], str(error["type"])))
+        if len(faults) == _MOST_FAULTS:
+            break
     return Malformed(faults=faults)

@@ -47,7 +47,7 @@ class Basket:
         """Return the changes of claimed items and limits that take the basket, one an item."""
         claims = [change for demand in self.demands for change in demand.changes(holding)]
         counted = [
-            limits.take(self._limits, demand.line.limited_as, _counted(demand), most)
+            limits.take(self._limits, demand.line.limited_as, demand.counted(), most)
             for demand in self.demands
             if (most := _most(demand)) is not None
         ]
@@ -129,8 +129,11 @@ class Basket:
         """Return the faults of those demands that are more than the user may have beside what is counted already."""
         wanted = Counter[str]()
         for demand in self.demands:
-            wanted[demand.line.limited_as] += _counted(demand)
-        faults = []
+            if demand.counted():
+                wanted[demand.line.limited_as] += demand.counted()
+        faults: list[Fault] = []
+        if not wanted:
+            return faults
         for demand in demands:
             most = _most(demand)
             had = int(counted.get(limits.counter(demand.line.limited_as), {"N": "0"})["N"])
@@ -171,8 +174,3 @@ def _most(demand: Demand) -> int | None:
     """Return how many one user may have of what is demanded: the strictest of its terms, None for any number."""
     limits_set = [terms.max_per_user for terms in demand.terms if terms.max_per_user is not None]
     return min(limits_set, default=None)
-
-
-def _counted(demand: Demand) -> int:
-    """Return how much of what is demanded a limit counts."""
-    return sum(line.quantity for line in demand.stored() if line.counted)

@@ -19,6 +19,21 @@ COUNTED_KINDS = frozenset({"product", "ticket", "best_available"})
 """Kinds of line of which one may want several: two lines of the same thing are one."""
 
 
+_NAMES = (
+    "product_id",
+    "event_id",
+    "ticket_type_id",
+    "row",
+    "seat",
+    "ticket_id",
+    "title",
+    "venue_id",
+    "start",
+    "end",
+)
+"""What names the thing of a line; which of them are there depends on its kind."""
+
+
 @dataclass(frozen=True)
 class HoldLengths:
     """How long holds last, in seconds: unless asked otherwise, at most, and by how much one is extended.
@@ -76,22 +91,14 @@ class LineRequest:
 
     def stored(self, terms: Terms) -> LineMap:
         """Return the line as a reservation keeps it, on these terms."""
+        named = {name: value for name in _NAMES if (value := getattr(self, name)) is not None}
         return LineMap(
             kind=self.kind,
             quantity=self.quantity,
             unit_price_minor=terms.price_minor,
             currency=terms.currency,
             counted=terms.max_per_user is not None,
-            product_id=self.product_id,
-            event_id=self.event_id,
-            ticket_type_id=self.ticket_type_id,
-            row=self.row,
-            seat=self.seat,
-            ticket_id=self.ticket_id,
-            title=self.title,
-            venue_id=self.venue_id,
-            start=self.start,
-            end=self.end,
+            **named,
         )
 
 
@@ -177,6 +184,10 @@ class Demand(Protocol):
         """Return the fault of a line that is more than one user may have."""
         ...
 
+    def counted(self) -> int:
+        """Return how much of what is claimed the user's limit counts."""
+        ...
+
     def counted_back(self) -> int:
         """Return how much of what the user's limit counts the same transaction gives back."""
         ...
@@ -220,9 +231,10 @@ Rooms = Callable[[str], Room]
 
 def merged(lines: Sequence[LineRequest]) -> list[LineRequest]:
     """Return one line a thing of which one may want several, quantities summed, under the name of its first line."""
-    found: dict[LineRequest | str, LineRequest] = {}
+    found: dict[tuple[str | None, ...], LineRequest] = {}
     for line in lines:
-        thing = replace(line, field="", quantity=0) if line.kind in COUNTED_KINDS else line.field
+        several = line.kind in COUNTED_KINDS
+        thing = (line.kind, line.product_id, line.event_id, line.ticket_type_id) if several else (line.field,)
         known = found.get(thing)
         found[thing] = line if known is None else replace(known, quantity=known.quantity + line.quantity)
     return list(found.values())

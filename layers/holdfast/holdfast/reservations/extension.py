@@ -50,6 +50,7 @@ def extend(engine: Engine, key: Key, life: int | None, request_id: str) -> Reser
         except Cancelled as refusal:
             if refusal.contended:
                 engine.retries.wait(attempt)
+                continue
             refused = refusal.seen(writes)
             seen = {} if key in refused else seen | refused
         else:

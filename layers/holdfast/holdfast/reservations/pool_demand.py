@@ -97,6 +97,9 @@ class PoolDemand:
     def over_limit(self, most: int) -> Fault:
         return Fault(self.line.field, f"One user may have at most {most} of this.", "limit_exceeded")
 
+    def counted(self) -> int:
+        return 0 if self._pool.terms.max_per_user is None else self.line.quantity
+
     def counted_back(self) -> int:
         return sum(line.quantity for line in self.replaced.lines if line.counted) if self.replaced else 0
 

@@ -32,7 +32,7 @@ class Wording:
 
 
 Choose = Callable[[frozenset[Key]], Sequence[Wanted] | Fault]
-"""Returns units that seem free, none of those given, or the proof that there are not enough."""
+"""Returns units that are free as read after the call, none of those given, or the proof that there are not enough."""
 
 
 class UnitDemand:
@@ -59,11 +59,7 @@ class UnitDemand:
         return [unit.terms for unit in self._units]
 
     def draw_anew(self) -> None:
-        """Choose units that nobody is just writing, where there are enough others; a named one stays."""
-        if self._choose is not None:
-            others = self._choose(self._avoided | set(self.claimed()))
-            if not isinstance(others, Fault):
-                self._units = list(others)
+        """Stay: a unit that another is just writing shows whose it is once that is done."""
 
     def claimed(self) -> list[Key]:
         return [unit.key for unit in self._units]
@@ -74,21 +70,19 @@ class UnitDemand:
 
     def learn(self, seen: Mapping[Key, RawItem], asked_at: int) -> Fault | None:
         """Learn from the units that conditions saw: other terms than believed, another holder, nothing there."""
-        lost: set[Key] = set()
+        is_lost = False
         fault = None
         for place, unit in enumerate(self._units):
             if unit.key not in seen:
                 continue
             found = read(UnitItem, seen[unit.key]) if seen[unit.key] else None
             if found is None or not is_free(found, asked_at):
-                lost.add(unit.key)
+                is_lost = True
                 fault = fault or (self._unknown() if found is None else self._taken())
             else:
                 self._units[place] = replace(unit, terms=terms_of(found), line=replace(unit.line, title=found.title))
                 fault = fault or (None if found.on_sale else self._not_on_sale())
-        if self._choose is None or not lost:
-            return fault
-        return self._choose_without(frozenset(lost))
+        return fault if self._choose is None or not is_lost else self._choose_anew()
 
     def look_again(self) -> Fault | None:
         """Believe what the units themselves say now."""
@@ -123,10 +117,13 @@ class UnitDemand:
         self._avoided = frozenset(key for other in others for key in other.claimed())
         if self._choose is None or self._avoided.isdisjoint(self.claimed()):
             return None
-        return self._choose_without(frozenset())
+        return self._choose_anew()
 
     def over_limit(self, most: int) -> Fault:
         return Fault(self.line.field, f"One user may have at most {most} of these.", "limit_exceeded")
+
+    def counted(self) -> int:
+        return sum(unit.terms.max_per_user is not None for unit in self._units)
 
     def counted_back(self) -> int:
         return 0
@@ -143,9 +140,9 @@ class UnitDemand:
     def spans(self) -> list[SpanMap]:
         return []
 
-    def _choose_without(self, lost: frozenset[Key]) -> Fault | None:
+    def _choose_anew(self) -> Fault | None:
         assert self._choose is not None
-        chosen = self._choose(self._avoided | lost)
+        chosen = self._choose(self._avoided)
         if isinstance(chosen, Fault):
             return chosen
         self._units = list(chosen)
