@@ -93,6 +93,25 @@ def test_change_changes_what_is_given_and_keeps_the_rest(api: Api, clock: HandMo
     assert api.get(f"/api/v1/venues/{venue}", headers=of(api)).json == answer.json
 
 
+@pytest.mark.parametrize(
+    "day", [0, 1_700_006_400, True, 1.0, "0", "1700006400", "2027-02-12T00:00:00", "2027-02-30", ""]
+)
+def test_a_surges_day_that_is_not_written_as_one_names_its_field(api: Api, day: Any) -> None:
+    """The document says: text, of format date."""
+    surge = {"kind": "surge", "firstDay": day, "lastDay": "2030-01-01", "percent": 10}
+    settings = {"settings": {"pricing": {"rules": [surge]}}}
+    venue = new_hall(api)
+    for answer in (api.post("/api/v1/venues", HALL | settings), api.patch(f"/api/v1/venues/{venue}", settings)):
+        assert (answer.status, list(answer.faults())) == (400, ["settings.pricing.rules.0.firstDay"])
+
+
+def test_a_surges_days_come_back_as_they_were_written_whatever_else_is_changed(api: Api) -> None:
+    surge = {"kind": "surge", "firstDay": "2027-02-12", "lastDay": "2027-02-14", "percent": 10}
+    venue = new_hall(api, settings={"pricing": {"rules": [surge]}})
+    changed = api.patch(f"/api/v1/venues/{venue}", {"settings": {"leadTimeMinutes": 5}}).json["settings"]
+    assert changed["pricing"]["rules"] == [surge | {"bookedWithinHours": None}]
+
+
 def test_a_change_of_some_settings_keeps_the_others_at_any_depth(api: Api) -> None:
     settings = {
         "pricing": {"unit": "hour", "rules": [{"kind": "weekend", "percent": 25}]},

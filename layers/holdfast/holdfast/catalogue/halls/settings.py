@@ -7,12 +7,16 @@ A weekend rule applies to days of the week, a season to a part of every year (20
 surge to days of a date range, to bookings that are made late, or, with both, to late bookings of those days.
 """
 
+import re
 from datetime import date
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, StrictInt, Tag, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, StrictInt, Tag, model_validator
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
+
+from holdfast.catalogue.halls.moments import DATE
 
 MINUTE = 60_000
 """Milliseconds."""
@@ -26,6 +30,16 @@ MOST_BASE_MINOR = 10**10
 _DAY_OF_YEAR = r"^(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$"
 
 Percent = Annotated[StrictInt, Field(ge=-100, le=900, description="Share of the base price, more or less.")]
+
+
+def _as_written(day: Any) -> Any:
+    """Return what is to be read as a day: pydantic alone would also take numbers, for seconds since 1970."""
+    if isinstance(day, date) or (isinstance(day, str) and re.fullmatch(DATE, day, re.ASCII)):
+        return day
+    raise PydanticCustomError("date_malformed", "Not a day, as YYYY-MM-DD.")
+
+
+_Day = Annotated[date, BeforeValidator(_as_written)]
 
 
 class Setting(BaseModel):
@@ -89,8 +103,8 @@ class VenueSurgeRule(Setting):
     booked_within_hours: StrictInt | None = Field(
         None, ge=1, le=8_760, description="For bookings made less than so many hours before they start.", examples=[48]
     )
-    first_day: date | None = Field(None, examples=["2027-02-12"])
-    last_day: date | None = Field(None, examples=["2027-02-14"])
+    first_day: _Day | None = Field(None, examples=["2027-02-12"])
+    last_day: _Day | None = Field(None, examples=["2027-02-14"])
     percent: Percent = Field(examples=[30])
 
     @model_validator(mode="after")
