@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from holdfast.catalogue.halls import bookings, venues
+from holdfast.catalogue.halls import booking_pages, bookings, venues
+from holdfast.catalogue.halls.booking_pages import Filters
 from holdfast.catalogue.halls.booking_views import Booking, Customer
 from holdfast.catalogue.halls.bookings import Wish
 from holdfast.catalogue.halls.lines import VenueRoom
@@ -147,6 +148,22 @@ def test_a_booking_as_old_as_its_record_is_still_found_by_its_key(shop: Shop) ->
     with pytest.raises(IdempotencyKeyReused):
         book(shop, guest_count=5)
     assert len(stored(shop)) == 1
+
+
+@pytest.mark.parametrize("nights", [0, 1])
+def test_a_key_that_is_used_again_once_all_is_forgotten_brings_no_old_booking_back(shop: Shop, nights: int) -> None:
+    """What TTL leaves of an old booking is not shown as the new one that the same key makes."""
+    old = book(shop)
+    bookings.cancel(shop.engine, shop.tenant, old.id, None)
+    for user in ("key-1", "alice"):
+        for raw in shop.store.query(shop.keys.user(user)).items:
+            shop.store.write(Delete(key_of(raw)))
+    shop.clock.forward(DAY)
+    new = book(shop, span=Span(EVENING.start + nights * DAY, EVENING.end + nights * DAY))
+    assert new.id == old.id
+    assert len(stored(shop)) == 1 + nights
+    for user in (None, "alice"):
+        assert booking_pages.list_of(shop.engine, shop.tenant, Filters(user), 1, 10).bookings == [new]
 
 
 def test_a_price_that_changes_while_a_booking_is_under_way_is_never_believed(shop: Shop, calls: Calls) -> None:

@@ -118,10 +118,19 @@ def _of_tenant(store: Store, keys: Keys, filters: Filters, after: str) -> Iterat
         records = store.batch_get(held.values()) if items else {}
         for item in items:
             raw = records.get(held[item.key])
-            yield item.sk, (item, read(ReservationItem, raw)) if raw else None
+            record = read(ReservationItem, raw) if raw else None
+            yield item.sk, (item, record) if record is not None and _is_of(item, record) else None
         start = page.after
         if start is None:
             return
+
+
+def _is_of(item: BookingItem, record: ReservationItem) -> bool:
+    """Return whether a record is the booking's own.
+
+    Once that has expired, the same customer's key can make another in its place, while the old booking is still kept.
+    """
+    return record.created_at == item.created_at and key_beside(record) == item.key
 
 
 def _bound(keys: Keys, moment: int) -> str:
