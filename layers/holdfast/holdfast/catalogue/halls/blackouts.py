@@ -38,7 +38,8 @@ def impose(
     """Close a venue for a time and return the blackout once it stands on every day.
 
     The same key of the same caller returns the same blackout, also one that broke off before. Raises TimeConflict, with
-    nothing left behind, where a live booking is in the way; IdempotencyKeyReused and Busy.
+    nothing left behind, where a live booking is in the way; IdempotencyKeyReused; and Busy, also where it was lifted
+    while it was written, or what was in its way is gone by now.
     """
     blackout_id = token_hex(16) if idempotency_key is None else hash_of([caller, idempotency_key])
     item = _new(engine, Keys(tenant).blackout(venue_id, blackout_id), wanted)
@@ -59,7 +60,8 @@ def impose(
         if finished is not None:
             return finished
         if not was_lifting:
-            raise TimeConflict
+            _refuse_over_bookings(engine, item)
+            break
     raise Busy
 
 
