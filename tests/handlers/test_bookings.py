@@ -33,7 +33,12 @@ def read(api: Api, booking: dict[str, Any]) -> dict[str, Any]:
 
 def test_book_answers_201_with_the_booking_and_what_comes_next(api: Api) -> None:
     venue = new_hall(api)
-    more: dict[str, Any] = {"eventType": "wedding", "guestCount": 120, "specialRequests": "Ramp.", "totalAmountCents": 50_000}
+    more: dict[str, Any] = {
+        "eventType": "wedding",
+        "guestCount": 120,
+        "specialRequests": "Ramp.",
+        "totalAmountCents": 50_000,
+    }
     answer = book(api, venue, customer=CUSTOMER, meta={"source": "web"}, **more)
     assert answer.status == 201
     booking = answer.json["booking"]
