@@ -108,8 +108,6 @@ def hold(
             v=1,
             lines=basket.lines(),
             allocation=basket.allocation(),
-            units=basket.units() or None,
-            spans=basket.spans() or None,
             source=request.route,
             created_at=held.now,
             expires_at=held.until,
@@ -118,6 +116,10 @@ def hold(
             due=held.until,
             due_bucket=due_bucket(key),
         )
+        if units := basket.units():
+            record.units = units
+        if spans := basket.spans():
+            record.spans = spans
         written.append(record)
         return [Put(record, ReservationItem.pk.does_not_exist()), *beside(record)]
 
