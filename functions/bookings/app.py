@@ -5,7 +5,7 @@ Unknown fields are ignored and names are camelCase, as those clients know it.
 
 import json
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, partial
 from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
@@ -31,7 +31,7 @@ from holdfast.catalogue.halls.states import BookingState
 from holdfast.catalogue.halls.venues import Venue
 from holdfast.catalogue.halls.wire import GuestCount, HallBody, HallMoment, VenueInPath, shown_alternatives
 from holdfast.claims.span import Span
-from holdfast.identity import people
+from holdfast.identity import people, rights
 from holdfast.identity.contacts import Email, PersonName, Phone
 from holdfast.identity.people import Directory
 from holdfast.platform import http, page_tokens
@@ -274,7 +274,8 @@ def _span(body: VenueBookingBody, venue: Venue) -> Span:
 def _customer(caller: Caller, body: VenueBookingBody) -> tuple[Customer, bool]:
     """Return for whom a booking is, and whether they are new; a customer books for nobody else.
 
-    Somebody named by phone becomes a user of the tenant, if staff or a service say so. Raises Malformed, Forbidden.
+    Somebody named by phone becomes a user of the tenant, if staff or a service say so, and one who is known is brought
+    up to date where the caller may change them. Raises Malformed, Forbidden.
     """
     if body.customer is not None and body.user is not None:
         raise Malformed(faults=[Fault("user", "The same as customer: send one of them.", "duplicate")])
@@ -284,7 +285,8 @@ def _customer(caller: Caller, body: VenueBookingBody) -> tuple[Customer, bool]:
     elif body.user_id is not None:
         user = body.user_id
     elif named is not None:
-        person, is_new = people.upsert(directory(), caller.tenant, named.name, named.phone, named.email)
+        rule = partial(rights.may_change, caller)
+        person, is_new = people.upsert(directory(), caller.tenant, named.name, named.phone, named.email, rule=rule)
         return Customer(person.user_id, person.name, person.phone, person.email), is_new
     else:
         raise Malformed(faults=[Fault("userId", "Say for whom: userId or customer.", "missing")])

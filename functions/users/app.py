@@ -3,14 +3,14 @@
 Unknown fields are ignored and names are camelCase, as those clients know it.
 """
 
-from functools import cache
+from functools import cache, partial
 from typing import Annotated, Literal
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from holdfast.identity import people
+from holdfast.identity import people, rights
 from holdfast.identity.contacts import Email, PersonName, Phone
 from holdfast.identity.people import Changes, Directory, Role
 from holdfast.identity.people_pages import list_of
@@ -93,7 +93,10 @@ def directory() -> Directory:
     responses=http.answers(200, "Who has the phone now."),
 )
 def upsert(body: UserBody, idempotency_key: OptionalKey = None) -> UserAnswer:
-    """Make a user of this phone, or bring the one who has it up to date; never two for one phone."""
+    """Make a user of this phone, or bring the one who has it up to date; never two for one phone.
+
+    Only an admin, or they themselves, change somebody who is no customer.
+    """
     caller = _seeing_all()
     is_admin = "admin" in caller.roles
     if body.role not in (None, Role.CUSTOMER) and not is_admin:
@@ -103,7 +106,8 @@ def upsert(body: UserBody, idempotency_key: OptionalKey = None) -> UserAnswer:
         body_hash = hash_of(body.model_dump(mode="json"))
         keyed = KeyedRequest(caller.tenant, caller.name, "users", idempotency_key, body_hash)
     role = body.role if is_admin else None
-    person, _ = people.upsert(directory(), caller.tenant, body.name, body.phone, body.email, role, keyed)
+    rule = partial(rights.must_be_let_change, caller)
+    person, _ = people.upsert(directory(), caller.tenant, body.name, body.phone, body.email, role, keyed, rule)
     return UserAnswer(user=_shaped(person))
 
 
@@ -159,7 +163,10 @@ def read_by_phone(phone: Annotated[Phone, Path(description="A phone number, as i
     responses=http.answers(200, "The user, changed.", UserNotFound, PhoneInUse),
 )
 def change(user_id: UserInPath, body: UserPatchBody) -> UserAnswer:
-    """Change what is given. A customer changes their own name and e-mail address; only an admin changes a role."""
+    """Change what is given. A customer changes their own name and e-mail address; only an admin changes a role.
+
+    Only an admin, or they themselves, change somebody who is no customer.
+    """
     caller = http.caller_of(app)
     if caller.sees() not in (None, user_id):
         raise UserNotFound
@@ -167,7 +174,8 @@ def change(user_id: UserInPath, body: UserPatchBody) -> UserAnswer:
         raise Forbidden
     if body.role is not None:
         caller.needs("admin")
-    return UserAnswer(user=_shaped(people.change(directory(), caller.tenant, user_id, _changes(body))))
+    rule = partial(rights.must_be_let_change, caller)
+    return UserAnswer(user=_shaped(people.change(directory(), caller.tenant, user_id, _changes(body), rule)))
 
 
 def _changes(body: UserPatchBody) -> Changes:

@@ -3,15 +3,18 @@
 import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from functools import partial
 from threading import Barrier
 from typing import Any
 
 import pytest
 
-from holdfast.identity import people
-from holdfast.identity.people import Changes, Directory
+from holdfast.identity import people, rights
+from holdfast.identity.people import Changes, Directory, Role
+from holdfast.platform.caller import Caller
 from holdfast.platform.dynamodb import Store, connect, read
-from holdfast.platform.errors import Busy, IdempotencyKeyReused, PhoneInUse, UserNotFound
+from holdfast.platform.errors import Busy, Forbidden, IdempotencyKeyReused, PhoneInUse, UserNotFound
 from holdfast.platform.items import PersonItem, PhoneItem
 from holdfast.platform.retries import Retries
 from holdfast.platform.tables import Keys
@@ -219,6 +222,25 @@ def test_two_changes_at_once_both_count(directory: Directory, calls: Calls) -> N
     calls.trouble(mails, "TransactWriteItems")
     changed = people.change(directory, TENANT, person.user_id, Changes(name="Asha Rao"))
     assert (changed.name, changed.email, changed.version) == ("Asha Rao", "a@example.com", 3)
+
+
+@pytest.mark.parametrize("rule", [rights.may_change, rights.must_be_let_change])
+def test_one_who_is_given_a_role_meanwhile_is_left_alone(
+    directory: Directory, calls: Calls, rule: Callable[[Caller, PersonItem], bool]
+) -> None:
+    """What may be changed is asked of the person whose version guards the write, each time it is read."""
+    staff = partial(rule, Caller(TENANT, "stan", frozenset({"staff"})))
+    for phone, work in (
+        (PHONE, lambda _: people.upsert(directory, TENANT, "Evil", PHONE, rule=staff)),
+        (OTHER_PHONE, lambda user: people.change(directory, TENANT, user, Changes(phone=THIRD_PHONE), staff)),
+    ):
+        person, _ = people.upsert(directory, TENANT, "Asha", phone)
+        promoted = partial(people.change, directory, TENANT, person.user_id, Changes(role=Role.ADMIN))
+        calls.trouble(meanwhile(promoted), "TransactWriteItems")
+        with pytest.raises(Forbidden) if rule is rights.must_be_let_change else nullcontext():
+            work(person.user_id)
+        found = people.find_by_phone(directory, TENANT, phone)
+        assert (found.name, found.role, found.version) == ("Asha", "admin", 2)
 
 
 def test_nothing_is_written_where_nothing_is_different(directory: Directory, calls: Calls) -> None:

@@ -115,6 +115,27 @@ def test_a_customer_becomes_a_user_once_and_is_known_by_phone_ever_after(api: Ap
     assert by_id["booking"]["customer"]["phone"] == "+919876543210"
 
 
+@pytest.mark.parametrize("role", ["staff", "admin"])
+@pytest.mark.parametrize("roles", ["staff", "service"])
+def test_a_booking_for_one_who_is_no_customer_leaves_them_as_they_are(
+    api: Api, aws: Aws, roles: str, role: str
+) -> None:
+    venue = new_hall(api)
+    boss = api.post("/api/v1/users", CUSTOMER | {"role": role}).json["user"]
+    before = aws.items("holdfast-identity")
+    named = {"name": "Evil", "phone": "9876543210", "email": "evil@example.com"}
+    answer = book(api.with_roles(roles), venue, customer=named)
+    assert (answer.status, answer.json["isNewCustomer"]) == (201, False)
+    assert answer.json["booking"]["customer"] == {"id": boss["id"], **CUSTOMER}
+    assert aws.items("holdfast-identity") == before
+
+
+def test_an_admins_booking_brings_anybody_up_to_date(api: Api) -> None:
+    boss = api.post("/api/v1/users", CUSTOMER | {"role": "admin"}).json["user"]
+    booking = booked(api.with_roles("admin"), new_hall(api), customer=CUSTOMER | {"name": "Boss"})
+    assert booking["customer"] == {"id": boss["id"], **CUSTOMER, "name": "Boss"}
+
+
 def test_a_user_that_nobody_knows_by_phone_can_book(api: Api) -> None:
     customer = booked(api, new_hall(api), userId="alice")["customer"]
     assert customer == {"id": "alice", "name": None, "phone": None, "email": None}

@@ -226,11 +226,44 @@ def test_nobody_but_an_admin_gives_a_role(api: Api, aws: Aws, roles: str, role: 
 def test_nobody_but_an_admin_takes_a_role_away(api: Api) -> None:
     boss = new(api, role="admin")
     staff = api.with_roles("staff")
-    kept = staff.post(ROUTE, {"name": "Boss", "phone": boss["phone"], "role": "customer"}).json["user"]
-    assert (kept["name"], kept["role"]) == ("Boss", "admin")
+    assert staff.post(ROUTE, {"name": "Boss", "phone": boss["phone"], "role": "customer"}).status == 403
     assert staff.patch(f"{ROUTE}/{boss['id']}", {"role": "customer"}).status == 403
     assert new(api)["role"] == "admin", "an upsert that names no role leaves it"
     assert new(api, role="customer")["role"] == "customer"
+
+
+@pytest.mark.parametrize("role", ["staff", "admin"])
+@pytest.mark.parametrize("roles", ["staff", "service", "service staff"])
+def test_nobody_but_an_admin_changes_one_who_is_no_customer(api: Api, aws: Aws, roles: str, role: str) -> None:
+    """Who has a role is known by phone and e-mail address: whoever could change those could take their place."""
+    boss = new(api, 1, role=role)
+    address = f"{ROUTE}/{boss['id']}"
+    limited = api.with_roles(roles)
+    before = aws.dump()
+    for answer in (
+        limited.post(ROUTE, {"name": "Evil", "phone": boss["phone"]}, key="k"),
+        limited.post(ROUTE, {"name": boss["name"], "phone": boss["phone"], "email": "evil@example.com"}),
+        *(limited.patch(address, change) for change in ({"phone": phone_of(2)}, {"email": None}, {"name": "Evil"}, {})),
+    ):
+        assert (answer.status, answer.code) == (403, "forbidden")
+    assert aws.dump() == before
+    assert limited.get(address).json["user"] == boss
+    changed = api.with_roles("admin").patch(address, {"phone": phone_of(2), "name": "Boss"}).json["user"]
+    assert (changed["phone"], changed["name"]) == (phone_of(2), "Boss")
+
+
+def test_one_who_is_no_customer_changes_themselves(api: Api) -> None:
+    boss = new(api, 1, role="staff")
+    own = api.as_user(boss["id"]).with_roles("staff")
+    assert own.patch(f"{ROUTE}/{boss['id']}", {"phone": phone_of(2)}).json["user"]["phone"] == phone_of(2)
+    assert own.post(ROUTE, {"name": "Boss", "phone": phone_of(2)}).json["user"]["name"] == "Boss"
+    assert own.post(ROUTE, {"name": "Boss", "phone": new(api, 3, role="staff")["phone"]}).status == 403
+
+
+def test_a_service_key_is_nobody_that_it_is_named_after(api: Api) -> None:
+    boss = new(api, 1, role="admin")
+    named = api.as_user(boss["id"]).with_roles("service")
+    assert named.patch(f"{ROUTE}/{boss['id']}", {"name": "Evil"}).status == 403
 
 
 @pytest.mark.parametrize("roles", ["staff", "service", "admin"])

@@ -5,6 +5,7 @@ the other. A change is guarded by the person's `version`; one whose answer was l
 wanted is there already (PROTOCOL.md 8).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from secrets import token_hex
@@ -36,6 +37,15 @@ class Changes(TypedDict, total=False):
     role: Role
 
 
+Rule = Callable[[PersonItem], bool]
+"""Says of somebody known whether they are changed; who is not stays as they are. It may raise Forbidden instead."""
+
+
+def anybody(_: PersonItem) -> bool:
+    """Let everybody be changed."""
+    return True
+
+
 @dataclass(frozen=True)
 class Directory:
     """One warm function's view of the identity table."""
@@ -53,12 +63,13 @@ def upsert(
     email: str | None = None,
     role: Role | None = None,
     keyed: KeyedRequest | None = None,
+    rule: Rule = anybody,
 ) -> tuple[PersonItem, bool]:
     """Return the person who has `phone` (E.164), and whether they are new.
 
     A new person is written together with the phone, and with the record of a keyed request. One who is known gets the
-    name, and the e-mail address and role where those are given; what is the same already is not written again. Raises
-    IdempotencyKeyReused and Busy.
+    name, and the e-mail address and role where those are given, if `rule` lets them be changed; what is the same
+    already is not written again. Raises IdempotencyKeyReused and Busy.
     """
     known = keyed.replay(directory.store) if keyed is not None else None
     if known is not None:
@@ -70,7 +81,7 @@ def upsert(
         wanted["role"] = role
     new = _new(directory.clock.now(), tenant, phone, wanted)
     for attempt in directory.retries:
-        planned = _planned(directory, tenant, new, wanted)
+        planned = _planned(directory, tenant, new, wanted, rule)
         if planned is None:
             directory.retries.wait(attempt)
             continue
@@ -111,15 +122,15 @@ def find_by_phone(directory: Directory, tenant: str, phone: str) -> PersonItem:
     return find(directory, tenant, owner.user_id)
 
 
-def change(directory: Directory, tenant: str, user_id: str, wanted: Changes) -> PersonItem:
-    """Change what is given of a person, and return the person as it then is.
+def change(directory: Directory, tenant: str, user_id: str, wanted: Changes, rule: Rule = anybody) -> PersonItem:
+    """Change what is given of a person, if `rule` lets them be changed, and return the person as it then is.
 
     A new phone (E.164) is taken, and the old one let go, in the same transaction. Raises UserNotFound, PhoneInUse where
     somebody else has the phone, and Busy.
     """
     for attempt in directory.retries:
         found = find(directory, tenant, user_id)
-        person, writes = _changed(found, wanted, directory.clock.now())
+        person, writes = _changed(found, wanted, directory.clock.now(), rule)
         if not writes:
             return found
         if person.phone != found.phone:
@@ -137,7 +148,7 @@ def change(directory: Directory, tenant: str, user_id: str, wanted: Changes) -> 
 
 
 def _planned(
-    directory: Directory, tenant: str, new: PersonItem, wanted: Changes
+    directory: Directory, tenant: str, new: PersonItem, wanted: Changes, rule: Rule
 ) -> tuple[PersonItem, list[Write]] | None:
     """Return the person who is to have `new`'s phone, and the writes that make it so, none where it is so.
 
@@ -150,7 +161,7 @@ def _planned(
     found = directory.store.get(PersonItem, Keys(tenant).person(owner.user_id))
     if found is None or found.phone != new.phone:
         return None
-    return _changed(found, wanted, directory.clock.now())
+    return _changed(found, wanted, directory.clock.now(), rule)
 
 
 def _new(now: int, tenant: str, phone: str, wanted: Changes) -> PersonItem:
@@ -169,9 +180,9 @@ def _new(now: int, tenant: str, phone: str, wanted: Changes) -> PersonItem:
     )
 
 
-def _changed(found: PersonItem, wanted: Changes, now: int) -> tuple[PersonItem, list[Write]]:
-    """Return the person as wanted, and the guarded write of that; no write where nothing would be different."""
-    if all(getattr(found, name) == value for name, value in wanted.items()):
+def _changed(found: PersonItem, wanted: Changes, now: int, rule: Rule) -> tuple[PersonItem, list[Write]]:
+    """Return the person as wanted, if `rule` allows it, and the guarded write of what is different."""
+    if not rule(found) or all(getattr(found, name) == value for name, value in wanted.items()):
         return found, []
     values = {**found.attribute_values, **wanted, "version": found.version + 1, "updated_at": now}
     person = PersonItem(**values)
