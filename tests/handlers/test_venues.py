@@ -113,7 +113,7 @@ def test_a_surges_days_come_back_as_they_were_written_whatever_else_is_changed(a
 
 
 def test_a_change_of_some_settings_keeps_the_others_at_any_depth(api: Api) -> None:
-    settings = {
+    settings: dict[str, Any] = {
         "pricing": {"unit": "hour", "rules": [{"kind": "weekend", "percent": 25}]},
         "refunds": {"fullOverHours": 200, "partFromHours": 100, "partPercent": 30},
         "minDurationMinutes": 30,
