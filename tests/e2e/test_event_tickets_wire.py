@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.e2e.wire import answered, keyed, moment, refused
 
@@ -125,6 +126,35 @@ def test_the_two_older_formats_share_their_addresses_and_are_never_mixed(client:
     refused(client.post("/api/checkout", json=deal | tickets), 400, "validation_failed")
     assert answered(client.post("/api/checkout", json=deal), 200)["data"]["status"] == "completed"
     answered(client.post("/api/checkout", json=tickets), 200)
+
+
+@pytest.mark.slow
+def test_a_large_seat_map_is_uploaded_in_steps_and_answered_in_pages(client: httpx.Client) -> None:
+    event, vip, _ = new_event(client)
+    rows = [{"rowNumber": row, "seatNumbers": list(range(1, 201))} for row in range(1, 31)]
+    body = {"ticketTypeId": vip, "rows": rows}
+    created, answer = 0, client.post(f"/api/events/{event}/seats", json=body)
+    while answer.status_code == 202:
+        created += answer.json()["created"]
+        answer = client.post(f"/api/events/{event}/seats", json=body)
+    last = answered(answer, 200)
+    assert created + last["created"] == last["created"] + last["existing"] == last["total"] == 6_000
+
+    named, query = set(), {}
+    while True:
+        page = answered(client.get(f"/api/initial-call/{event}", params=query), 200)
+        assert len(page["seatData"]) <= 5_000
+        named |= {(seat["rowNumber"], seat["seatNumber"]) for seat in page["seatData"]}
+        if page["next"] is None:
+            break
+        query = {"next": page["next"]}
+    assert query, "more than one page"
+    assert len(named) == 6_000
+    assert counted(client, event)[vip] == 6_000
+    compact = answered(client.get(f"/api/v1/events/{event}/seats"), 200)
+    assert compact["next"] is None
+    states = "".join(row["states"] for section in compact["sections"] for row in section["rows"])
+    assert states == "a" * 6_000
 
 
 def _listed(answer: httpx.Response) -> list[Any]:
