@@ -35,6 +35,7 @@ REFUSALS = {
     "not_on_sale": "This is not on sale.",
     "limit_exceeded": "One user may have at most 2 of this.",
     "ticket_type_not_found": "There is no such ticket type.",
+    "seats_not_named": "Tickets of this type have numbered seats: name them.",
     "seat_taken": "This seat is taken.",
     "seat_not_found": "There is no such seat.",
     "ticket_not_found": "There is no such ticket.",
@@ -50,7 +51,14 @@ REFUSALS = {
 """Why a line of a reservation is refused."""
 
 _OF_PRODUCTS = ("insufficient_stock", "product_not_found", "not_on_sale", "limit_exceeded")
-_OF_TICKETS = ("seat_taken", "seat_not_found", "insufficient_stock", "not_on_sale", "limit_exceeded")
+_OF_TICKETS = (
+    "seat_taken",
+    "seat_not_found",
+    "seats_not_named",
+    "insufficient_stock",
+    "not_on_sale",
+    "limit_exceeded",
+)
 
 _REFUSALS_BY_BODY: dict[str, dict[int, tuple[str, Sequence[str]]]] = {
     "ReservationBody": {409: ("items.0", tuple(REFUSALS))},
