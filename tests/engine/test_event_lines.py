@@ -134,7 +134,7 @@ def test_a_limit_per_user_counts_seats_named_and_chosen_of_a_type_together(theat
         (ticket(kind="9"), "ticket_type_not_found"),
         (seat("1", 1, kind="9"), "ticket_type_not_found"),
         (best(1, kind="9"), "ticket_type_not_found"),
-        (ticket(kind="1"), "ticket_type_not_found"),
+        (ticket(kind="1"), "seats_not_named"),
         (seat("1", 1, kind="2"), "seat_not_found"),
         (best(1, kind="2"), "seat_not_found"),
         (seat("9", 1), "seat_not_found"),

@@ -416,6 +416,9 @@ def test_a_cart_lasts_as_long_as_the_shortest_kind_in_it(shop: Shop) -> None:
     short = shop.another(lengths=lengths)
     assert short.cart("ann", hall(at(1), at(2))).expires_at == shop.clock.now() + 900_000
     product = short.product()
+    assert lengths.of(["venue", "product"], 3_600) == 900, "no longer than a hall is ever held"
+    assert lengths.of(["product"], 3_600) == 3_600
+    assert lengths.of(["venue", "listing"], 60) == 60
     mixed = short.cart("ann", hall(at(2), at(3)), units(product))
     assert mixed.expires_at == shop.clock.now() + 600_000
     assert {found.held_until for found in shop.day(SECOND).entries.values()} == {

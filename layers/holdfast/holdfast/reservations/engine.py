@@ -46,9 +46,15 @@ class HoldLengths:
     extension: int = 300
     by_kind: Mapping[str, int] = field(default_factory=dict)
 
-    def of(self, kinds: Iterable[str]) -> int:
-        """Return how long a cart of these kinds is held: as long as the shortest of them."""
-        return min(self.by_kind.get(kind, self.standard) for kind in kinds)
+    def of(self, kinds: Iterable[str], wanted: int | None = None) -> int:
+        """Return how long a cart of these kinds is held: as the shortest of them, or as `wanted` if that may be.
+
+        A kind with a time of its own is never held longer than that.
+        """
+        kinds = set(kinds)
+        if wanted is None:
+            return min(self.by_kind.get(kind, self.standard) for kind in kinds)
+        return min(wanted, *(self.by_kind.get(kind, self.longest) for kind in kinds))
 
 
 @dataclass(frozen=True)

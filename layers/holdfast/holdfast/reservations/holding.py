@@ -92,8 +92,7 @@ def hold(
     TooManyLines, MixedCurrencies and Busy.
     """
     key = Keys(request.tenant).reservation(request.user, request.route, request.idempotency_key)
-    standard = engine.lengths.of(line.kind for line in request.lines)
-    length = standard if request.hold_seconds is None else min(request.hold_seconds, engine.lengths.longest)
+    length = engine.lengths.of((line.kind for line in request.lines), request.hold_seconds)
     written: list[ReservationItem] = []
 
     def holding() -> Holding:

@@ -135,7 +135,7 @@ class ReservationBody(BaseModel):
     user_id: UserId | None = Field(None, description="For whom; a service key must say.", examples=["alice"])
     hold_seconds: Annotated[int, Field(strict=True, ge=1, le=86_400)] | None = Field(
         None,
-        description="How long to hold; as long as the shortest kind in the cart unless given, up to the longest.",
+        description="How long to hold, up to what the kinds in the cart allow; unless given as the shortest of them.",
         examples=[600],
     )
 

@@ -149,7 +149,7 @@ def _unknown(line: LineRequest) -> Fault:
 
 
 def _seats_to_be_named(line: LineRequest) -> Fault:
-    return Fault(line.field, "Tickets of this type have numbered seats: name them.", "ticket_type_not_found")
+    return Fault(line.field, "Tickets of this type have numbered seats: name them.", "seats_not_named")
 
 
 def _no_seats(line: LineRequest) -> Fault:

@@ -1,5 +1,6 @@
 """Plans of seat maps, kept one item a block beside the ticket type, and extended under its version."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from holdfast.catalogue.events.best_seats import Place
@@ -89,14 +90,21 @@ def write_plan(engine: Engine, wanted: Upload, item: TicketTypeItem, plan: Plan,
 
 
 def _changed(wanted: Upload, plan: Plan, further: Plan) -> list[Put]:
-    """Return the writes of those blocks of a plan that are new or have more seats than before."""
+    """Return the writes of those blocks of a plan that are new or have more seats than before.
+
+    Each is conditional on its block being as it was read: a query may meet a transaction half way (AWS: isolation
+    levels of transactions), so that the ticket type's version alone does not vouch for what was read beside it.
+    """
+    before = dict(enumerate(plan.blocks))
     return [
         Put(
-            SeatPlanItem(
-                *wanted.plan(number),
-                rows={row: in_ranges(sorted(seats, key=order_of)) for row, seats in block.items()},
-            )
+            SeatPlanItem(*wanted.plan(number), rows=_stored(block)),
+            SeatPlanItem.rows == _stored(before[number]) if number in before else SeatPlanItem.pk.does_not_exist(),
         )
         for number, block in enumerate(further.blocks)
-        if number >= len(plan.blocks) or block != plan.blocks[number]
+        if block != before.get(number)
     ]
+
+
+def _stored(block: Mapping[str, frozenset[str]]) -> dict[str, str]:
+    return {row: in_ranges(sorted(seats, key=order_of)) for row, seats in block.items()}
