@@ -83,10 +83,14 @@ def test_an_unknown_event_or_ticket_type_is_404(api: Api) -> None:
         reserve(api, "alice", "404", seats((1, 1))),
         reserve(api, "alice", event, general(1, ticket_type=404)),
         reserve(api, "alice", event, general(1), seats((1, 1), ticket_type=404)),
-        reserve(api, "alice", event, general(1, ticket_type=VIP)),
     ):
         assert (answer.status, answer.code) == (404, "ticket_type_not_found")
         assert set(answer.faults().values()) == {"ticket_type_not_found"}
+
+
+def test_numbered_seats_that_are_asked_for_by_quantity_are_to_be_named(api: Api) -> None:
+    answer = reserve(api, "alice", new_event(api), general(1, ticket_type=VIP))
+    assert (answer.status, answer.code) == (409, "seats_not_named")
 
 
 def test_an_unknown_seat_is_409_and_named(api: Api) -> None:
