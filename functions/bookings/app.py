@@ -109,6 +109,7 @@ class BookingCustomerBody(BaseModel):
 class VenueBookingBody(HallBody):
     """A time to book at the venue that the address names, for a known user or for a customer by phone."""
 
+    venue_id: VenueId | None = Field(None, description="If given, the venue of the address.", examples=[None])
     user_id: UserId | None = Field(None, examples=[None])
     customer: BookingCustomerBody | None = None
     user: BookingCustomerBody | None = Field(None, description="The same as `customer`.", examples=[None])
@@ -160,6 +161,8 @@ def create(body: BookingBody, idempotency_key: RequiredKey) -> BookingMade:
 )
 def create_of_venue(venue_id: VenueInPath, body: VenueBookingBody, idempotency_key: RequiredKey) -> BookingMade:
     """Do the same as POST /api/v1/bookings for this venue."""
+    if body.venue_id not in (None, venue_id):
+        raise Malformed(faults=[Fault("venueId", "Not the venue of the address.", "mismatch")])
     return shown_new(_book(body, venue_id, idempotency_key))
 
 
@@ -233,7 +236,7 @@ def _book(body: VenueBookingBody, venue_id: str, idempotency_key: str) -> Bookin
     """Book, or find what the same request has booked, before anything that may have changed since is looked at."""
     caller = http.caller_of(app)
     body_hash = hash_of(body.model_dump(mode="json") | {"venue_id": venue_id})
-    keyed = KeyedRequest(caller.tenant, caller.name, bookings.SOURCE, idempotency_key, body_hash)
+    keyed = KeyedRequest(caller.tenant, _for_whom(caller, body), bookings.SOURCE, idempotency_key, body_hash)
     known = bookings.replayed(engine(), keyed)
     if known is not None:
         return known
@@ -271,25 +274,35 @@ def _span(body: VenueBookingBody, venue: Venue) -> Span:
     return span
 
 
-def _customer(caller: Caller, body: VenueBookingBody) -> tuple[Customer, bool]:
-    """Return for whom a booking is, and whether they are new; a customer books for nobody else.
+def _for_whom(caller: Caller, body: VenueBookingBody) -> str:
+    """Return for whom a booking is, a user's id or else a phone; a customer books for nobody else.
 
-    Somebody named by phone becomes a user of the tenant, if staff or a service say so, and one who is known is brought
-    up to date where the caller may change them. Raises Malformed, Forbidden.
+    Raises Malformed, Forbidden.
     """
     if body.customer is not None and body.user is not None:
         raise Malformed(faults=[Fault("user", "The same as customer: send one of them.", "duplicate")])
-    named = body.customer or body.user
     if caller.sees() is not None:
-        user = caller.acting_for(body.user_id)
-    elif body.user_id is not None:
-        user = body.user_id
-    elif named is not None:
+        return caller.acting_for(body.user_id)
+    named = body.customer or body.user
+    if body.user_id is not None:
+        return body.user_id
+    if named is None:
+        raise Malformed(faults=[Fault("userId", "Say for whom: userId or customer.", "missing")])
+    return named.phone
+
+
+def _customer(caller: Caller, body: VenueBookingBody) -> tuple[Customer, bool]:
+    """Return for whom a booking is, as they are kept with it, and whether they are new.
+
+    Somebody named by phone becomes a user of the tenant, if staff or a service say so, and one who is known is brought
+    up to date where the caller may change them.
+    """
+    named = body.customer or body.user
+    if named is not None and body.user_id is None and caller.sees() is None:
         rule = partial(rights.may_change, caller)
         person, is_new = people.upsert(directory(), caller.tenant, named.name, named.phone, named.email, rule=rule)
         return Customer(person.user_id, person.name, person.phone, person.email), is_new
-    else:
-        raise Malformed(faults=[Fault("userId", "Say for whom: userId or customer.", "missing")])
+    user = _for_whom(caller, body)
     if named is not None:
         return Customer(user, named.name, named.phone, named.email), False
     return _known(caller.tenant, user), False

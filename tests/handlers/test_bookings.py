@@ -86,6 +86,16 @@ def test_the_venues_own_address_books_as_well(api: Api) -> None:
     assert book(api, venue).json == answer.json, "the same booking, by either address"
 
 
+def test_a_venue_that_is_not_the_addresss_is_400_and_named(api: Api, aws: Aws) -> None:
+    venue, other = new_hall(api), new_hall(api)
+    address = f"/api/v1/venues/{venue}/bookings"
+    before = aws.dump()
+    answer = api.post(address, {**EVENING, "userId": "alice", "venueId": other}, key="k")
+    assert (answer.status, answer.faults()) == (400, {"venueId": "mismatch"})
+    assert aws.dump() == before
+    assert api.post(address, {**EVENING, "userId": "alice", "venueId": venue}, key="k").status == 201
+
+
 def test_unknown_fields_are_ignored(api: Api) -> None:
     assert book(api, new_hall(api), colour="red").status == 201
 
@@ -226,7 +236,11 @@ def test_every_bound_of_time_can_be_booked(api: Api) -> None:
 def test_a_total_that_is_not_the_price_is_refused_with_nothing_held(api: Api, aws: Aws) -> None:
     venue = new_hall(api)
     answer = book(api, venue, totalAmountCents=49_999)
-    assert (answer.status, answer.code) == (409, "amount_mismatch")
+    assert (answer.status, answer.code, answer.faults()) == (
+        409,
+        "amount_mismatch",
+        {"totalAmountCents": "amount_mismatch"},
+    )
     assert check(api, venue).json["isAvailable"] is True
     assert not any("#BOOKINGS" in item["pk"]["S"] for item in aws.items())
     assert book(api, venue, totalAmountCents=50_000).status == 201, "the same key may be tried again"

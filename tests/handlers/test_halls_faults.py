@@ -72,18 +72,23 @@ def test_idempotency_that_is_not_scoped_to_the_tenant(api: Api) -> None:
     assert second["isNewCustomer"] is True
 
 
-def test_idempotency_is_scoped_to_who_calls(api: Api) -> None:
+def test_idempotency_is_scoped_to_whom_a_booking_is_for(api: Api) -> None:
+    """As on every other route: whoever acts for users may use one key for each of them; theirs are one another's."""
     venue = new_hall(api)
-    booked(api.as_user("alice"), venue, "same")
-    later = {"startTs": "2027-03-11T18:00:00Z", "endTs": "2027-03-11T22:00:00Z"}
-    assert booked(api.as_user("bob"), venue, "same", userId="bob", **later)["customer"]["id"] == "bob"
+    mine = booked(api.as_user("alice"), venue, "same")
+    days = [{"startTs": f"2027-03-{day}T18:00:00Z", "endTs": f"2027-03-{day}T22:00:00Z"} for day in (11, 12, 13)]
+    assert booked(api.as_user("bob"), venue, "same", **days[0], userId="bob")["customer"]["id"] == "bob"
+    assert booked(api, venue, "same", **days[1], userId="carol")["customer"]["id"] == "carol"
+    assert booked(api, venue, "same", **days[2], customer=CUSTOMER)["customer"]["phone"] == CUSTOMER["phone"]
+    assert booked(api.as_user("key-2").with_roles("staff"), venue, "same", userId="alice") == mine
+    assert book(api, venue, "same", **days[0], userId="alice").code == "idempotency_key_reused"
 
 
 @pytest.mark.parametrize(
     "change",
     [
         {"startTs": "2027-03-10T17:00:00Z"},
-        {"customer": {"name": "Bob", "phone": "+919876543211"}},
+        {"customer": CUSTOMER | {"name": "Bob"}},
         {"guestCount": 5},
         {"specialRequests": "Ramp."},
         {"meta": {"a": 1}},

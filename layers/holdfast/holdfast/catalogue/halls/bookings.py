@@ -13,7 +13,7 @@ from holdfast.catalogue.halls.states import BookingState
 from holdfast.catalogue.halls.venues import Venue, get
 from holdfast.claims.span import Span
 from holdfast.platform.dynamodb import Put, Update, Write
-from holdfast.platform.errors import AmountMismatch, BookingNotFound, BookingOver, Refused, ReservationOver
+from holdfast.platform.errors import AmountMismatch, BookingNotFound, BookingOver, Fault, Refused, ReservationOver
 from holdfast.platform.items import BookingItem, ReservationItem
 from holdfast.platform.tables import Key, Keys, tenant_of
 from holdfast.reservations import ending
@@ -32,7 +32,7 @@ SOURCE = "bookings"
 class Wish:
     """A wish to book `span` of `venue`. `total_minor` is what the client believes it to cost, None where it is silent.
 
-    `keyed` is the request's idempotency key, in the name of who sends it; `meta` is the client's own JSON text.
+    `keyed` is the request's idempotency key, in the name of whom it is for; `meta` is the client's own JSON text.
     """
 
     keyed: KeyedRequest
@@ -80,7 +80,7 @@ def book(engine: Engine, wish: Wish) -> Booking:
         if known is not None:
             raise _Made(known)
         if wish.total_minor not in (None, total_of(record)):
-            raise AmountMismatch
+            raise AmountMismatch(faults=[Fault("totalAmountCents", AmountMismatch.sentence, AmountMismatch.code)])
         item = _item(wish, number, record)
         return [Put(item), keyed.record(to_json(as_made(item, record)), record.created_at)]
 
