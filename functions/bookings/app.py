@@ -13,7 +13,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from pydantic import AfterValidator, BaseModel, Field, StrictInt, StrictStr
 from pydantic_core import PydanticCustomError
 
-from holdfast.catalogue.halls import availability, booking_pages, bookings, moments, venues
+from holdfast.catalogue.halls import availability, booking_endings, booking_pages, bookings, moments, venues
 from holdfast.catalogue.halls.booking_pages import Filters
 from holdfast.catalogue.halls.booking_views import Booking, Customer
 from holdfast.catalogue.halls.booking_wire import (
@@ -217,7 +217,8 @@ def confirm(booking_id: BookingId, idempotency_key: OptionalKey = None) -> Booki
     """Keep the time for good; confirming twice changes nothing."""
     caller = http.caller_of(app)
     caller.needs("staff", "admin")
-    return shown_answer(bookings.confirm(engine(), caller.tenant, booking_id))
+    keyed = _keyed_step(caller, f"{booking_id}/confirm", idempotency_key)
+    return shown_answer(booking_endings.confirm(engine(), caller.tenant, booking_id, keyed))
 
 
 @app.post(
@@ -229,7 +230,15 @@ def confirm(booking_id: BookingId, idempotency_key: OptionalKey = None) -> Booki
 def cancel(booking_id: BookingId, idempotency_key: OptionalKey = None) -> BookingAnswer:
     """Give the time back; what is paid back depends on the notice. Cancelling twice changes nothing."""
     caller = http.caller_of(app)
-    return shown_answer(bookings.cancel(engine(), caller.tenant, booking_id, caller.sees()))
+    keyed = _keyed_step(caller, f"{booking_id}/cancel", idempotency_key)
+    return shown_answer(booking_endings.cancel(engine(), caller.tenant, booking_id, caller.sees(), keyed))
+
+
+def _keyed_step(caller: Caller, step: str, idempotency_key: str | None) -> KeyedRequest | None:
+    """Return a step of one booking as a keyed request; it has no body."""
+    if idempotency_key is None:
+        return None
+    return KeyedRequest(caller.tenant, caller.name, f"{bookings.SOURCE}/{step}", idempotency_key, hash_of(None))
 
 
 def _book(body: VenueBookingBody, venue_id: str, idempotency_key: str) -> Booking:

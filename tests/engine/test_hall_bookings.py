@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from holdfast.catalogue.halls import booking_pages, bookings, venues
+from holdfast.catalogue.halls import booking_endings, booking_pages, bookings, venues
 from holdfast.catalogue.halls.booking_pages import Filters
 from holdfast.catalogue.halls.booking_views import Booking, Customer
 from holdfast.catalogue.halls.bookings import Wish
@@ -140,7 +141,7 @@ def test_a_twin_in_flight_for_another_customer_is_422(shop: Shop, calls: Calls, 
 def test_a_booking_as_old_as_its_record_is_still_found_by_its_key(shop: Shop) -> None:
     """Rule 3: keys live as long as the record: the reservation remembers after the quicker record is gone."""
     made = book(shop)
-    bookings.confirm(shop.engine, shop.tenant, made.id)
+    booking_endings.confirm(shop.engine, shop.tenant, made.id)
     for raw in shop.store.query(shop.keys.user("key-1"), "K#").items:
         shop.store.write(Delete(key_of(raw)))
     assert bookings.replayed(shop.engine, wish(shop).keyed) is None
@@ -154,7 +155,7 @@ def test_a_booking_as_old_as_its_record_is_still_found_by_its_key(shop: Shop) ->
 def test_a_key_that_is_used_again_once_all_is_forgotten_brings_no_old_booking_back(shop: Shop, nights: int) -> None:
     """What TTL leaves of an old booking is not shown as the new one that the same key makes."""
     old = book(shop)
-    bookings.cancel(shop.engine, shop.tenant, old.id, None)
+    booking_endings.cancel(shop.engine, shop.tenant, old.id, None)
     for user in ("key-1", "alice"):
         for raw in shop.store.query(shop.keys.user(user)).items:
             shop.store.write(Delete(key_of(raw)))
@@ -187,7 +188,7 @@ def test_a_twin_in_flight_is_answered_whatever_became_of_its_booking_and_the_pri
 
     def happen() -> None:
         made.append(book(shop, total_minor=50_000))
-        bookings.cancel(shop.engine, shop.tenant, made[0].id, None)
+        booking_endings.cancel(shop.engine, shop.tenant, made[0].id, None)
         venues.change(shop.engine, shop.tenant, "1", lambda _: {"base_price_minor": 60_000})
 
     calls.trouble(meanwhile(happen), "BatchGetItem")
@@ -224,17 +225,19 @@ def test_a_line_of_a_hall_costs_one_read_and_one_transaction(shop: Shop, calls: 
 
 def test_a_cancellation_that_meets_a_confirmation_takes_the_confirmed_booking_back(shop: Shop, calls: Calls) -> None:
     made = book(shop)
-    calls.trouble(meanwhile(lambda: bookings.confirm(shop.engine, shop.tenant, made.id)), "TransactWriteItems")
-    cancelled = bookings.cancel(shop.engine, shop.tenant, made.id, None)
+    calls.trouble(meanwhile(lambda: booking_endings.confirm(shop.engine, shop.tenant, made.id)), "TransactWriteItems")
+    cancelled = booking_endings.cancel(shop.engine, shop.tenant, made.id, None)
     assert (cancelled.state, cancelled.refund_percent) == (BookingState.CANCELLED, 100)
     assert book(shop, "k2", user="bob").state is BookingState.TEMP_HOLD
 
 
 def test_a_confirmation_that_meets_a_cancellation_is_refused(shop: Shop, calls: Calls) -> None:
     made = book(shop)
-    calls.trouble(meanwhile(lambda: bookings.cancel(shop.engine, shop.tenant, made.id, None)), "TransactWriteItems")
+    calls.trouble(
+        meanwhile(lambda: booking_endings.cancel(shop.engine, shop.tenant, made.id, None)), "TransactWriteItems"
+    )
     with pytest.raises(BookingOver):
-        bookings.confirm(shop.engine, shop.tenant, made.id)
+        booking_endings.confirm(shop.engine, shop.tenant, made.id)
     assert find(shop, made).state is BookingState.CANCELLED
 
 
@@ -243,22 +246,81 @@ def test_a_crash_at_any_step_of_a_cancellation_settles_the_refund_once(
     shop: Shop, calls: Calls, crash: Callable[[Call], dict[str, Any]]
 ) -> None:
     made = book(shop)
-    bookings.confirm(shop.engine, shop.tenant, made.id)
+    booking_endings.confirm(shop.engine, shop.tenant, made.id)
     calls.clear()
-    bookings.cancel(shop.engine, shop.tenant, made.id, None)
+    booking_endings.cancel(shop.engine, shop.tenant, made.id, None)
     steps = len(calls.made)
     for step in range(steps):
         made = book(shop, f"k{step}")
-        bookings.confirm(shop.engine, shop.tenant, made.id)
+        booking_endings.confirm(shop.engine, shop.tenant, made.id)
         calls.clear()
         calls.trouble(crash, skip=step)
         with pytest.raises(Crash):
-            bookings.cancel(shop.engine, shop.tenant, made.id, None)
+            booking_endings.cancel(shop.engine, shop.tenant, made.id, None)
         calls.clear()
         settled = find(shop, made)
         assert (settled.state is BookingState.CANCELLED) == (settled.refund_percent is not None)
-        cancelled = bookings.cancel(shop.engine, shop.tenant, made.id, None)
+        cancelled = booking_endings.cancel(shop.engine, shop.tenant, made.id, None)
         assert (cancelled.state, cancelled.refund_minor) == (BookingState.CANCELLED, 50_000)
+
+
+def test_a_cancellation_that_meets_the_end_of_the_hold_is_refused(shop: Shop, calls: Calls) -> None:
+    made = book(shop)
+    calls.clear()
+    calls.trouble(meanwhile(lambda: shop.clock.forward(901_000)), "GetItem", skip=2)
+    with pytest.raises(BookingOver):
+        booking_endings.cancel(shop.engine, shop.tenant, made.id, None)
+    assert find(shop, made).state is BookingState.EXPIRED
+
+
+def stepping(shop: Shop, booking: Booking, step: str) -> Callable[[], Booking]:
+    """Return a step of a booking, as one keyed request that can be sent again and again."""
+    keyed = KeyedRequest(shop.tenant, "key-1", f"bookings/{booking.id}/{step}", "k", hash_of(None))
+    if step == "confirm":
+        return lambda: booking_endings.confirm(shop.engine, shop.tenant, booking.id, keyed)
+    return lambda: booking_endings.cancel(shop.engine, shop.tenant, booking.id, None, keyed)
+
+
+def test_a_twin_of_a_keyed_confirmation_is_answered_alike_whatever_became_of_it(shop: Shop, calls: Calls) -> None:
+    made = book(shop)
+    confirm = stepping(shop, made, "confirm")
+    first: list[Booking] = []
+
+    def confirmed_and_cancelled() -> None:
+        first.append(confirm())
+        booking_endings.cancel(shop.engine, shop.tenant, made.id, None)
+
+    calls.trouble(meanwhile(confirmed_and_cancelled), "TransactWriteItems")
+    assert confirm() == first[0]
+    assert (first[0].state, find(shop, made).state) == (BookingState.CONFIRMED, BookingState.CANCELLED)
+
+
+@pytest.mark.parametrize("step", ["confirm", "cancel"])
+@pytest.mark.parametrize("weather", [crash_before, crash_after, conflict, throttled, silence_after])
+def test_trouble_at_any_call_of_a_keyed_step_leaves_one_answer(
+    shop: Shop, calls: Calls, weather: Callable[[Call], dict[str, Any]], step: str
+) -> None:
+    """Rule 3: the answer is written with the step, so that no crash comes between."""
+    made = book(shop)
+    calls.clear()
+    stepping(shop, made, step)()
+    steps = len(calls.made)
+    booking_endings.cancel(shop.engine, shop.tenant, made.id, None)
+    for number in range(steps):
+        shop.clock.forward(1_000)
+        made = book(shop, f"k{number}")
+        act = stepping(shop, made, step)
+        calls.clear()
+        calls.trouble(weather, skip=number)
+        with suppress(Crash, HoldfastError):
+            act()
+        calls.clear()
+        done = find(shop, made).state is not BookingState.TEMP_HOLD
+        shop.clock.forward(1_000)
+        answer = act()
+        assert (answer.updated_at < shop.clock.now()) == done, "the first answer, if there was one"
+        booking_endings.cancel(shop.engine, shop.tenant, made.id, None)
+        assert act() == answer
 
 
 def test_changes_of_a_venue_at_once_are_both_kept(shop: Shop, calls: Calls) -> None:

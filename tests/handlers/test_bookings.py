@@ -340,6 +340,37 @@ def test_staff_and_admins_confirm(api: Api, roles: str) -> None:
     assert act(api.with_roles(roles), booking, "confirm").json["booking"]["status"] == "confirmed"
 
 
+def test_steps_with_a_key_are_answered_as_at_first_whatever_became_of_the_booking(
+    api: Api, clock: HandMovedClock
+) -> None:
+    """WIRE 0: a key is honoured on every POST; it is each step's own."""
+    venue = new_hall(api)
+    booking = booked(api, venue)
+    target = f"/api/v1/bookings/{booking['id']}"
+    confirmed = api.post(f"{target}/confirm", key="c")
+    assert confirmed.json["booking"]["status"] == "confirmed"
+    clock.advance(60)
+    assert api.post(f"{target}/confirm", key="d").json == confirmed.json, "nothing to do, and remembered"
+    cancelled = api.post(f"{target}/cancel", key="c")
+    assert (cancelled.json["booking"]["status"], cancelled.json["refundAmountCents"]) == ("cancelled", 50_000)
+    clock.advance(60)
+    for key in "cd":
+        again = api.post(f"{target}/confirm", key=key)
+        assert (again.status, again.json) == (200, confirmed.json)
+    assert api.post(f"{target}/cancel", key="c").json == cancelled.json
+    assert api.post(f"{target}/confirm", key="e").code == "booking_state"
+    other = booked(api, venue, "k2")
+    assert api.post(f"/api/v1/bookings/{other['id']}/confirm", key="c").json["booking"]["id"] == other["id"]
+
+
+def test_a_key_shows_nobody_anothers_booking(api: Api) -> None:
+    booking = booked(api, new_hall(api))
+    target = f"/api/v1/bookings/{booking['id']}/cancel"
+    assert api.as_user("alice").post(target, key="c").status == 200
+    for other in (api.as_user("bob"), Api(f"{api.tenant}x")):
+        assert other.post(target, key="c").code == "booking_not_found"
+
+
 def test_customers_and_services_do_not_confirm(api: Api) -> None:
     booking = booked(api, new_hall(api))
     for limited in (api.as_user("alice"), api.with_roles("service")):

@@ -4,25 +4,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 
-from pynamodb.expressions.update import Action
-
-from holdfast.catalogue.halls import moments, refunds, states
+from holdfast.catalogue.halls import moments
 from holdfast.catalogue.halls.booking_views import Booking, Customer, as_made, from_json, shown, to_json
 from holdfast.catalogue.halls.lines import VenueRoom
-from holdfast.catalogue.halls.states import BookingState
-from holdfast.catalogue.halls.venues import Venue, get
+from holdfast.catalogue.halls.venues import Venue
 from holdfast.claims.span import Span
-from holdfast.platform.dynamodb import Put, Update, Write
-from holdfast.platform.errors import AmountMismatch, BookingNotFound, BookingOver, Fault, Refused, ReservationOver
+from holdfast.platform.dynamodb import Put, Write
+from holdfast.platform.errors import AmountMismatch, BookingNotFound, Fault, Refused
 from holdfast.platform.items import BookingItem, ReservationItem
 from holdfast.platform.tables import Key, Keys, tenant_of
-from holdfast.reservations import ending
 from holdfast.reservations.engine import Engine, LineRequest
 from holdfast.reservations.holding import HoldRequest, hold
 from holdfast.reservations.idempotency import KeyedRequest
 from holdfast.reservations.numbering import next_number
 from holdfast.reservations.reading import total_of
-from holdfast.reservations.states import State
 
 SOURCE = "bookings"
 """The route that reservations name which are bookings."""
@@ -93,53 +88,29 @@ def book(engine: Engine, wish: Wish) -> Booking:
         if known is None:
             raise
         return known
-    return as_made(_booking_of(engine, record), record)
+    return as_made(booking_of(engine, record), record)
 
 
 def find(engine: Engine, tenant: str, booking_id: str, user: str | None) -> Booking:
     """Return a booking of the tenant, of `user` only where one is named; raises BookingNotFound."""
-    record = _record(engine, tenant, booking_id, user)
-    return shown(_booking_of(engine, record), record, engine.clock.now())
+    record = record_of(engine, tenant, booking_id, user)
+    return shown(booking_of(engine, record), record, engine.clock.now())
 
 
-def confirm(engine: Engine, tenant: str, booking_id: str) -> Booking:
-    """Keep a booking for good and return it; twice changes nothing.
-
-    Written in one transaction: the reservation, its days, the booking. Raises BookingNotFound, BookingOver where it is
-    not held any more, and Busy.
-    """
-    record = _record(engine, tenant, booking_id, None)
-    item = _booking_of(engine, record)
-    found = shown(item, record, engine.clock.now())
-    if found.state in (BookingState.CONFIRMED, BookingState.COMPLETED):
-        return found
-    if not states.may_confirm(found.state):
-        raise BookingOver
-    try:
-        confirmed = ending.confirm(engine, record.key, lambda _: [_touching(engine, item)])
-    except ReservationOver as over:
-        raise BookingOver from over
-    return shown(_booking_of(engine, confirmed), confirmed, engine.clock.now())
+def record_of(engine: Engine, tenant: str, booking_id: str, user: str | None) -> ReservationItem:
+    """Return the reservation of a booking, of `user` only where one is named; raises BookingNotFound."""
+    key = Keys(tenant).by_view_id("b", booking_id)
+    record = engine.store.get(ReservationItem, key) if key else None
+    if record is None or record.source != SOURCE or user not in (None, record.user_id):
+        raise BookingNotFound
+    return record
 
 
-def cancel(engine: Engine, tenant: str, booking_id: str, user: str | None) -> Booking:
-    """Give a booking's time back and return it; twice changes nothing.
-
-    Which share of a confirmed one is paid back is settled by the notice at this moment, and kept with the booking.
-    Written in one transaction: the reservation, its days, the booking. Raises BookingNotFound, BookingOver and Busy.
-    """
-    record = _record(engine, tenant, booking_id, user)
-    item = _booking_of(engine, record)
-    found = shown(item, record, engine.clock.now())
-    if found.state is BookingState.CANCELLED:
-        return found
-    if not states.may_cancel(found.state):
-        raise BookingOver
-    try:
-        cancelled = _cancelled(engine, record, item)
-    except ReservationOver as over:
-        raise BookingOver from over
-    return shown(_booking_of(engine, cancelled), cancelled, engine.clock.now())
+def booking_of(engine: Engine, record: ReservationItem) -> BookingItem:
+    """Return what is kept beside a booking's reservation."""
+    item = engine.store.get(BookingItem, key_beside(record))
+    assert item is not None, "a booking is written with its reservation, and never deleted"
+    return item
 
 
 def key_beside(record: ReservationItem) -> Key:
@@ -152,44 +123,6 @@ def _next_number(engine: Engine, wish: Wish) -> str:
     year = moments.local_day(engine.clock.now(), wish.venue.zone).year
     number = next_number(engine, Keys(wish.keyed.tenant).counter(f"bookings-{year}"))
     return f"{wish.venue.item.prefix}-{year}-{number:04d}"
-
-
-def _cancelled(engine: Engine, record: ReservationItem, item: BookingItem) -> ReservationItem:
-    """End a reservation that is held, or is confirmed by now."""
-    if record.status == State.HELD:
-        try:
-            return ending.cancel(engine, record.key, beside=lambda _: [_touching(engine, item, _cancelling(engine))])
-        except ReservationOver:
-            pass
-    policy = get(engine, tenant_of(record.key), item.venue_id).settings.refunds
-
-    def beside(_: ReservationItem) -> Sequence[Write]:
-        percent = refunds.percent_at(policy, item.start, engine.clock.now())
-        return [_touching(engine, item, [*_cancelling(engine), BookingItem.refund_percent.set(percent)])]
-
-    return ending.withdraw(engine, record.key, beside)
-
-
-def _cancelling(engine: Engine) -> list[Action]:
-    return [BookingItem.cancelled_at.set(engine.clock.now())]
-
-
-def _touching(engine: Engine, item: BookingItem, actions: Sequence[Action] = ()) -> Update:
-    return Update(item.key, [BookingItem.updated_at.set(engine.clock.now()), *actions])
-
-
-def _record(engine: Engine, tenant: str, booking_id: str, user: str | None) -> ReservationItem:
-    key = Keys(tenant).by_view_id("b", booking_id)
-    record = engine.store.get(ReservationItem, key) if key else None
-    if record is None or record.source != SOURCE or user not in (None, record.user_id):
-        raise BookingNotFound
-    return record
-
-
-def _booking_of(engine: Engine, record: ReservationItem) -> BookingItem:
-    item = engine.store.get(BookingItem, key_beside(record))
-    assert item is not None, "a booking is written with its reservation, and never deleted"
-    return item
 
 
 def _item(wish: Wish, number: str, record: ReservationItem) -> BookingItem:
