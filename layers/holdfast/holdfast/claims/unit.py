@@ -36,7 +36,12 @@ class UnitChange:
 
 def is_free(unit: UnitItem, now: int) -> bool:
     """Return whether nobody has the unit at `now` (ms): a hold past its time is none."""
-    return unit.holder is None or (unit.held_until is not None and unit.held_until <= now)
+    return is_free_of(unit.holder, unit.held_until, now)
+
+
+def is_free_of(holder: str | None, held_until: int | None, now: int) -> bool:
+    """Return the same of a unit of which only these are known."""
+    return holder is None or (held_until is not None and held_until <= now)
 
 
 def free_at(now: int) -> Condition:

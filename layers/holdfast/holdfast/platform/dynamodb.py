@@ -171,16 +171,23 @@ class Store:
         return found
 
     def query(
-        self, pk: str, prefix: str = "", limit: int = 100, after: Key | None = None, newest_first: bool = False
+        self,
+        pk: str,
+        prefix: str = "",
+        limit: int = 100,
+        after: Key | None = None,
+        newest_first: bool = False,
+        only: Sequence[str] = (),
     ) -> Page:
         """Return up to `limit` items of a partition whose sort key starts with `prefix`, after key `after`.
 
-        They stand in the order of their sort keys, or with `newest_first` against it.
+        They stand in the order of their sort keys, or with `newest_first` against it. Where `only` names attributes,
+        they have just these: as much is read, but less is sent.
         """
         condition = Path("pk") == pk
         if prefix:
             condition = condition & Path("sk").startswith(prefix)
-        return self._page(condition, limit, after, ScanIndexForward=not newest_first)
+        return self._page(condition, limit, after, only, ScanIndexForward=not newest_first)
 
     def query_between(self, pk: str, first: str, last: str, limit: int = 100, after: Key | None = None) -> Page:
         """Return up to `limit` items of a partition with sort keys from `first` to `last`, both included."""
@@ -198,8 +205,12 @@ class Store:
                 return counted
             arguments["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
 
-    def _page(self, condition: Condition, limit: int, after: Key | None, **more: Any) -> Page:
+    def _page(self, condition: Condition, limit: int, after: Key | None, only: Sequence[str] = (), **more: Any) -> Page:
         arguments = _query_arguments(self._table, condition) | {"Limit": limit, "ConsistentRead": True, **more}
+        if only:
+            named = {f"#only{number}": name for number, name in enumerate(only)}
+            arguments["ExpressionAttributeNames"] |= named
+            arguments["ProjectionExpression"] = ", ".join(named)
         if after is not None:
             arguments["ExclusiveStartKey"] = _raw_key(after)
         answer = self._call("Query", arguments)

@@ -5,16 +5,18 @@ from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
 from typing import NamedTuple, TypeVar
 
-from holdfast.claims.unit import is_free
-from holdfast.platform.dynamodb import Store, read
-from holdfast.platform.items import UnitItem
-from holdfast.platform.tables import seat_of
+from holdfast.claims.unit import is_free_of
+from holdfast.platform.dynamodb import RawItem, Store
+from holdfast.platform.tables import key_of, seat_of
 
 MOST_SEATS = 2_000
 """Seats of one block, and so of one row: half a megabyte, half of what a query returns at once."""
 
 THREADS = 4
 """Blocks that are read or written at once: each is a partition of its own, with limits of its own."""
+
+_SEEN = ("pk", "sk", "holder", "held_until")
+"""The attributes by which a seat's state is told."""
 
 _A = TypeVar("_A")
 _B = TypeVar("_B")
@@ -42,8 +44,8 @@ def read_block(store: Store, partition: str, now: int) -> list[Seat]:
     found: list[Seat] = []
     after = None
     while True:
-        page = store.query(partition, limit=MOST_SEATS, after=after)
-        found += [_seen(read(UnitItem, raw), now) for raw in page.items]
+        page = store.query(partition, limit=MOST_SEATS, after=after, only=_SEEN)
+        found += [_seen(raw, now) for raw in page.items]
         after = page.after
         if after is None:
             return found
@@ -63,9 +65,12 @@ def at_once(work: Callable[[_A], _B], things: Iterable[_A]) -> list[_B]:
         return list(threads.map(work, waiting))
 
 
-def _seen(unit: UnitItem, now: int) -> Seat:
-    if is_free(unit, now):
+def _seen(raw: RawItem, now: int) -> Seat:
+    """Return what a raw item says of a seat; models take longer to make than tens of thousands of seats allow."""
+    holder = raw["holder"]["S"] if "holder" in raw else None
+    held_until = int(raw["held_until"]["N"]) if "held_until" in raw else None
+    if is_free_of(holder, held_until, now):
         state = SeatState.AVAILABLE
     else:
-        state = SeatState.BOOKED if unit.held_until is None else SeatState.RESERVED
-    return Seat(*seat_of(unit.key), state, unit.holder)
+        state = SeatState.BOOKED if held_until is None else SeatState.RESERVED
+    return Seat(*seat_of(key_of(raw)), state, holder)
