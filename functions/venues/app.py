@@ -30,7 +30,7 @@ from holdfast.catalogue.halls.venue_wire import (
 )
 from holdfast.catalogue.halls.venues import NewVenue, Venue
 from holdfast.catalogue.halls.wire import VenueInPath
-from holdfast.platform import http
+from holdfast.platform import http, page_tokens
 from holdfast.platform.dynamodb import connect
 from holdfast.platform.errors import BlackoutNotFound, Fault, Malformed, TimeConflict, VenueNotFound
 from holdfast.platform.fields import OptionalKey
@@ -97,13 +97,17 @@ def create(body: VenueBody, idempotency_key: OptionalKey = None) -> VenueData:
 )
 def list_all(
     limit: Annotated[int, Query(ge=1, le=100, description="How many at most.")] = 50,
-    after: Annotated[
-        str | None, Query(pattern=r"^[A-Za-z0-9_]{1,40}$", description="`next` of the page before.")
+    next_page: Annotated[
+        str | None, Query(alias="next", pattern=page_tokens.PATTERN, description="`next` of the page before.")
     ] = None,
 ) -> VenuesAnswer:
     """List venues in the order of their ids."""
-    found, following = venues.list_all(engine(), http.public_tenant(app), limit, after)
-    return VenuesAnswer(venues=[shown_venue(venue) for venue in found], next=following)
+    tenant = http.public_tenant(app)
+    scope = f"{tenant}/venues"
+    after = page_tokens.read(scope, next_page) if next_page is not None else None
+    found, following = venues.list_all(engine(), tenant, limit, after)
+    shown = [shown_venue(venue) for venue in found]
+    return VenuesAnswer(venues=shown, next=page_tokens.issue(scope, following) if following else None)
 
 
 @app.get(

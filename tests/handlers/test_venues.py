@@ -168,8 +168,21 @@ def test_venues_are_listed_by_page_in_the_order_of_their_numbers(api: Api) -> No
         new_hall(api)
     first = api.get("/api/v1/venues?limit=9", headers=of(api)).json
     assert [venue["id"] for venue in first["venues"]] == [str(number) for number in range(1, 10)]
-    second = api.get(f"/api/v1/venues?limit=9&after={first['next']}", headers=of(api)).json
+    second = api.get(f"/api/v1/venues?limit=9&next={first['next']}", headers=of(api)).json
     assert ([venue["id"] for venue in second["venues"]], second["next"]) == (["10", "11"], None)
+
+
+def test_a_page_token_of_venues_that_was_tampered_with_or_is_anothers_names_its_field(api: Api) -> None:
+    other = Api(f"{api.tenant}x")
+    for _ in range(2):
+        new_hall(api)
+        new_hall(other)
+    token = api.get("/api/v1/venues?limit=1", headers=of(api)).json["next"]
+    foreign = other.get("/api/v1/venues?limit=1", headers=of(other)).json["next"]
+    assert len(api.get(f"/api/v1/venues?next={token}", headers=of(api)).json["venues"]) == 1
+    for bent in (token[:-1], f"{'A' if token[0] != 'A' else 'B'}{token[1:]}", "1", "zzz", "a.b", foreign):
+        answer = api.get(f"/api/v1/venues?next={bent}", headers=of(api))
+        assert (answer.status, list(answer.faults())) == (400, ["next"]), bent
 
 
 def test_reads_are_public_and_say_whose_they_are_by_header(api: Api) -> None:

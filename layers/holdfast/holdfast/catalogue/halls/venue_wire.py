@@ -71,7 +71,7 @@ class VenueData(HallBody):
 
 
 class VenuesAnswer(BaseModel):
-    """Venues, in the older envelope; `next` is the id to go on after, null at the end."""
+    """Venues, in the older envelope; `next` asks for the next page, null at the end."""
 
     success: Literal[True] = True
     venues: list[VenueData]
