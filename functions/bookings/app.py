@@ -191,7 +191,7 @@ def list_all(
     filters = Filters(caller.sees(), status, venue_id, since, until)
     found = booking_pages.list_of(engine(), caller.tenant, filters, page, limit, next_page)
     return BookingsAnswer(
-        bookings=[shown_booking(booking) for booking in found.bookings], page=found.page, limit=limit, next=found.next
+        bookings=[shown_booking(booking) for booking in found.entries], page=found.page, limit=limit, next=found.next
     )
 
 

@@ -128,7 +128,7 @@ def list_all(
     """List in the order in which they became known; who is added meanwhile comes at the end."""
     found = list_of(directory(), _seeing_all().tenant, role, page, limit, next_page)
     return UsersAnswer(
-        users=[_shaped(person) for person in found.people], page=found.page, limit=limit, next=found.next
+        users=[_shaped(person) for person in found.entries], page=found.page, limit=limit, next=found.next
     )
 
 

@@ -164,7 +164,7 @@ def test_a_key_that_is_used_again_once_all_is_forgotten_brings_no_old_booking_ba
     assert new.id == old.id
     assert len(stored(shop)) == 1 + nights
     for reader in (None, "alice"):
-        assert booking_pages.list_of(shop.engine, shop.tenant, Filters(reader), 1, 10).bookings == [new]
+        assert booking_pages.list_of(shop.engine, shop.tenant, Filters(reader), 1, 10).entries == [new]
 
 
 def test_a_price_that_changes_while_a_booking_is_under_way_is_never_believed(shop: Shop, calls: Calls) -> None:

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from holdfast.catalogue.halls import booking_pages
+from holdfast.platform import numbered_pages
 from tests.handlers.account import HandMovedClock
 from tests.handlers.gateway import Answer, Api
 from tests.handlers.halls import booked, new_hall, set_to
@@ -119,6 +121,35 @@ def test_filtered_pages_are_full_as_long_as_there_are_more(api: Api) -> None:
     for booking in made[::2]:
         api.post(f"{LIST}/{booking}/confirm")
     assert list(pages(api, "status=confirmed&limit=2")) == [made[::2][:2], made[::2][2:]]
+
+
+def test_a_page_by_number_that_is_too_far_is_400_and_never_empty_with_more_to_come(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    venue = new_hall(api)
+    made = [on(api, venue, day) for day in range(10, 18)]
+    api.post(f"{LIST}/{made[-1]}/confirm")
+    monkeypatch.setattr(numbered_pages, "MOST_PASSED", 4)
+    monkeypatch.setattr(booking_pages, "MOST_READ_BY_STATE", 5)
+    assert ids(api.get(f"{LIST}?limit=2&page=3")) == made[4:6]
+    for query in ("limit=2&page=4", "status=confirmed", "status=confirmed&page=2", "status=temp_hold&limit=5&page=2"):
+        answer = api.get(f"{LIST}?{query}")
+        assert (answer.status, answer.faults()) == (400, {"page": "page_too_far"}), query
+    assert ids(api.get(f"{LIST}?status=confirmed&startDate=2027-03-13")) == [made[-1]]
+    assert list(pages(api, "status=temp_hold&limit=10")) == [made[:5], made[5:7]], "who follows `next` gets to the end"
+    monkeypatch.setattr(booking_pages, "MOST_READ", 5)
+    assert list(pages(api, "limit=10")) == [made[:5], made[5:]]
+
+
+def test_a_page_that_goes_on_from_a_token_may_be_empty_and_still_lead_on(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    venue = new_hall(api)
+    made = [on(api, venue, day) for day in range(10, 18)]
+    for booking in (made[0], made[-1]):
+        api.post(f"{LIST}/{booking}/confirm")
+    monkeypatch.setattr(booking_pages, "MOST_READ_BY_STATE", 3)
+    assert list(pages(api, "status=confirmed")) == [[made[0]], [], [made[-1]]]
 
 
 def test_a_page_token_that_was_tampered_with_or_is_of_another_list_names_its_field(api: Api) -> None:

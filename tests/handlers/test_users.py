@@ -7,7 +7,7 @@ from urllib.parse import quote
 import pytest
 
 from holdfast.identity import people_pages
-from holdfast.platform import page_tokens
+from holdfast.platform import numbered_pages, page_tokens
 from tests.handlers.account import IDENTITY, Aws, HandMovedClock
 from tests.handlers.gateway import Answer, Api
 
@@ -376,11 +376,24 @@ def test_a_page_that_looked_at_enough_people_comes_short_and_goes_on(
         new(api, number, role="staff" if number in (1, 5, 10, 11) else "customer")
         clock.advance(0.001)
     assert list(chain(*pages(api, f"{ROUTE}?role=staff&limit=2"))) == ["User 1", "User 5", "User 10", "User 11"]
-    assert list(chain(*pages(api, f"{ROUTE}?role=staff&limit=2&page=2"))) == ["User 10", "User 11"]
-    assert list(chain(*pages(api, f"{ROUTE}?limit=5&page=2"))) == [f"User {number}" for number in range(5, 12)]
-    first = api.get(f"{ROUTE}?role=staff&limit=2&page=2").json
-    assert (first["users"], first["page"]) == ([], 2)
+    first = api.get(f"{ROUTE}?role=staff&limit=2").json
+    assert ([user["name"] for user in first["users"]], first["page"]) == (["User 1"], 1)
     assert first["next"] is not None
+
+
+def test_a_page_by_number_that_is_too_far_is_400_and_never_empty_with_more_to_come(
+    api: Api, clock: HandMovedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(8):
+        new(api, number, role="staff" if number == 7 else "customer")
+        clock.advance(0.001)
+    assert api.get(f"{ROUTE}?limit=100&page=101").json["users"] == []
+    assert refusals(api, [f"{ROUTE}?limit=100&page=102"]) == {(400, "validation_failed", "page")}
+    monkeypatch.setattr(numbered_pages, "MOST_PASSED", 4)
+    assert [user["name"] for user in api.get(f"{ROUTE}?limit=2&page=3").json["users"]] == ["User 4", "User 5"]
+    monkeypatch.setattr(people_pages, "MOST_READ", 4)
+    too_far = refusals(api, [f"{ROUTE}?limit=2&page=4", f"{ROUTE}?role=staff", f"{ROUTE}?limit=2&page=3"])
+    assert too_far == {(400, "validation_failed", "page")}
 
 
 def tampered(token: str) -> list[str]:
