@@ -23,6 +23,7 @@ BEYOND_A_SCHEMA = {
     "items.end",  # later than the start
     "items.start",  # a moment of the calendar
     "next",  # a token that this list gave
+    "page",  # a number that the list can be counted up to
     "phone",  # a number that can be dialled
     "customer.phone",
     "user.phone",
@@ -40,6 +41,7 @@ BEYOND_A_SCHEMA = {
     "ticket_type_id",  # needed where a section is named
     "timeZone",  # of the IANA database
     "user",  # the same as customer
+    "venueId",  # the one of the address
     "userId",  # a service key must say; a user need not
     "user_id",
 }
