@@ -5,7 +5,7 @@ stale shards (PROTOCOL.md 10). Confirm never looks at the clock (PROTOCOL.md 12)
 pools only: a lapsed unit or span is the next taker's by the taker's own condition (PROTOCOL.md 11).
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
@@ -17,7 +17,7 @@ from holdfast.platform.errors import Busy, InvariantBroken, ReservationNotFound,
 from holdfast.platform.items import ReservationItem
 from holdfast.platform.tables import Key, Keys, limits_beside, tenant_of
 from holdfast.reservations import single_claims
-from holdfast.reservations.engine import Engine
+from holdfast.reservations.engine import Beside, Engine, nothing_beside
 from holdfast.reservations.states import State, may_follow
 
 RETENTION_SECONDS = 30 * 24 * 3600
@@ -71,15 +71,6 @@ def letting_go(record: ReservationItem, state: State, now: int) -> Update:
     """
     in_time = ReservationItem.expires_at <= now if state == State.EXPIRED else ReservationItem.expires_at > now
     return Update(record.key, _over(state, now), unchanged(record) & in_time)
-
-
-def nothing_beside(_: ReservationItem) -> Sequence[Write]:
-    """Return no further writes."""
-    return ()
-
-
-Beside = Callable[[ReservationItem], Sequence[Write]]
-"""Returns further writes that a step makes in its transaction; their conditions fail for no reason of business."""
 
 
 def confirm(engine: Engine, key: Key, beside: Beside = nothing_beside) -> ReservationItem:

@@ -9,9 +9,9 @@ from holdfast.claims.changes import Change
 from holdfast.claims.sold_out import SoldOutMemory
 from holdfast.claims.terms import Terms
 from holdfast.platform.clock import Clock, SystemClock
-from holdfast.platform.dynamodb import RawItem, Store
+from holdfast.platform.dynamodb import RawItem, Store, Write
 from holdfast.platform.errors import Fault
-from holdfast.platform.items import LineMap, SpanMap, limited_as
+from holdfast.platform.items import LineMap, ReservationItem, SpanMap, limited_as
 from holdfast.platform.retries import Retries
 from holdfast.platform.tables import Key, Keys
 
@@ -233,6 +233,14 @@ class Room(Protocol):
 
 Rooms = Callable[[str], Room]
 """The room for each kind of line."""
+
+Beside = Callable[[ReservationItem], Sequence[Write]]
+"""Returns further writes that a step makes in its transaction; their conditions fail for no reason of business."""
+
+
+def nothing_beside(_: ReservationItem) -> Sequence[Write]:
+    """Return no further writes."""
+    return ()
 
 
 def merged(lines: Sequence[LineRequest]) -> list[LineRequest]:

@@ -9,7 +9,7 @@ from holdfast.platform.errors import Busy, IdempotencyKeyReused, Malformed, Refu
 from holdfast.platform.items import ReservationItem
 from holdfast.platform.tables import Keys, due_bucket, public_id
 from holdfast.reservations.basket import Basket
-from holdfast.reservations.engine import Engine, Holding, LineRequest, Rooms, merged
+from holdfast.reservations.engine import Beside, Engine, Holding, LineRequest, Rooms, merged, nothing_beside
 from holdfast.reservations.states import State
 
 _Answer = TypeVar("_Answer")
@@ -73,16 +73,11 @@ def take(
     raise Busy
 
 
-def nothing_beside(_: ReservationItem) -> Sequence[Write]:
-    """Return no further writes."""
-    return ()
-
-
 def hold(
     engine: Engine,
     rooms: Rooms,
     request: HoldRequest,
-    beside: Callable[[ReservationItem], Sequence[Write]] = nothing_beside,
+    beside: Beside = nothing_beside,
 ) -> ReservationItem:
     """Hold all lines or none, and return the reservation; the same key and body return the same one.
 

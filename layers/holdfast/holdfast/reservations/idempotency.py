@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from holdfast.platform.dynamodb import Put, Reason, Store, read
-from holdfast.platform.errors import IdempotencyKeyReused
+from holdfast.platform.dynamodb import Cancelled, Contended, Put, Reason, Store, read
+from holdfast.platform.errors import Busy, IdempotencyKeyReused
 from holdfast.platform.items import IdempotencyItem
+from holdfast.platform.retries import Retries
 from holdfast.platform.tables import Keys
 
 REMEMBERED_SECONDS = 48 * 3600
@@ -38,6 +39,25 @@ class KeyedRequest:
         """Return what was answered before, or None; raises IdempotencyKeyReused for another body."""
         known = store.get(IdempotencyItem, Keys(self.tenant).idempotency(self.user, self.route, self.key))
         return None if known is None else self._answer(known)
+
+    def remember(self, store: Store, retries: Retries, answer: Any, now: int) -> Any:
+        """Write the record by itself, where nothing is left to be written with it, and return what is remembered.
+
+        That is `answer`, or what a twin was answered meanwhile. Raises IdempotencyKeyReused and Busy.
+        """
+        for attempt in retries:
+            try:
+                store.write(self.record(answer, now))
+            except Contended:
+                retries.wait(attempt)
+            except Cancelled as refusal:
+                known = self.settle(refusal.reasons)
+                if known is not None:
+                    return known
+                retries.wait(attempt)
+            else:
+                return answer
+        raise Busy
 
     def settle(self, reasons: Sequence[Reason | None]) -> Any | None:
         """Return what was answered before, if that is why the record could not be written; it was the first write."""

@@ -58,7 +58,9 @@ def upload(engine: Engine, wanted: Upload, remaining: Remaining, keyed: KeyedReq
     created = sum(here for here, _ in made)
     existing = total - sum(map(len, missing)) + sum(there for _, there in made)
     progress = Progress(created, existing, total - created - existing, total)
-    return progress if progress.remaining or keyed is None else _remembered(engine, keyed, progress)
+    if progress.remaining or keyed is None:
+        return progress
+    return Progress(**keyed.remember(engine.store, engine.retries, asdict(progress), engine.clock.now()))
 
 
 def _planned(engine: Engine, wanted: Upload) -> tuple[Terms, list[list[Key]]]:
@@ -128,22 +130,4 @@ def _create(engine: Engine, seats: Sequence[UnitItem], remaining: Remaining) -> 
                 engine.retries.wait(attempt)
         else:
             return len(left), existing
-    raise Busy
-
-
-def _remembered(engine: Engine, keyed: KeyedRequest, progress: Progress) -> Progress:
-    """Remember what was answered for the idempotency key, and return it, or what was answered for it meanwhile."""
-    record = keyed.record(asdict(progress), engine.clock.now())
-    for attempt in engine.retries:
-        try:
-            engine.store.write(record)
-        except Contended:
-            engine.retries.wait(attempt)
-        except Cancelled as refusal:
-            known = keyed.settle(refusal.reasons)
-            if known is not None:
-                return Progress(**known)
-            engine.retries.wait(attempt)
-        else:
-            return progress
     raise Busy

@@ -14,8 +14,8 @@ from holdfast.catalogue.halls.booking_views import Booking, from_json, shown, to
 from holdfast.catalogue.halls.bookings import booking_of, record_of, replayed
 from holdfast.catalogue.halls.states import BookingState
 from holdfast.catalogue.halls.venues import get
-from holdfast.platform.dynamodb import Cancelled, Contended, Update, Write
-from holdfast.platform.errors import BookingOver, Busy, ReservationOver
+from holdfast.platform.dynamodb import Update, Write
+from holdfast.platform.errors import BookingOver, ReservationOver
 from holdfast.platform.items import BookingItem, ReservationItem
 from holdfast.platform.tables import tenant_of
 from holdfast.reservations import ending
@@ -123,24 +123,9 @@ def _answered(engine: Engine, keyed: KeyedRequest | None, act: Callable[[], Rese
             raise BookingOver from over
         return known
     found = shown(booking_of(engine, record), record, engine.clock.now())
-    return found if keyed is None else _remembered(engine, keyed, found)
-
-
-def _remembered(engine: Engine, keyed: KeyedRequest, found: Booking) -> Booking:
-    """Return what the request's own step, or a twin's, was answered; where there was nothing to do, `found`, kept."""
-    for attempt in engine.retries:
-        known = replayed(engine, keyed)
-        if known is not None:
-            return known
-        try:
-            engine.store.write(keyed.record(to_json(found), engine.clock.now()))
-        except Contended:
-            engine.retries.wait(attempt)
-        except Cancelled as refusal:
-            known = keyed.settle(refusal.reasons)
-            if known is not None:
-                return from_json(known)
-            engine.retries.wait(attempt)
-        else:
-            return found
-    raise Busy
+    if keyed is None:
+        return found
+    known = replayed(engine, keyed)
+    if known is not None:
+        return known
+    return from_json(keyed.remember(engine.store, engine.retries, to_json(found), engine.clock.now()))
