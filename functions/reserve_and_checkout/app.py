@@ -15,7 +15,7 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from aws_lambda_powertools.event_handler.openapi.params import Path
 
 from holdfast.catalogue.products.facts import ProductFacts
-from holdfast.checkout import orders, purchases
+from holdfast.checkout import deals, purchases
 from holdfast.checkout.wire import (
     ORDER_EXAMPLE,
     CheckoutBody,
@@ -151,8 +151,8 @@ def check_out(body: CheckoutBody, idempotency_key: OptionalKey = None) -> DealOr
     if isinstance(body, TicketsBody):
         return _buy_tickets(caller.tenant, user, body, keyed)
     http.refuse_with(app, _DEALS)
-    purchase = orders.Purchase(caller.tenant, user, body.product_id, body.quantity, body.total_amount, keyed)
-    order = orders.check_out(engine(), purchase)
+    purchase = deals.Purchase(caller.tenant, user, body.product_id, body.quantity, body.total_amount, keyed)
+    order = deals.check_out(engine(), purchase)
     data = DealOrderData(
         id=order.id,
         user_id=order.user_id,

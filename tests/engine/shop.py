@@ -13,7 +13,7 @@ from holdfast.catalogue.listings import listings
 from holdfast.catalogue.listings.lines import ListingRoom
 from holdfast.catalogue.products import stock
 from holdfast.catalogue.products.facts import ProductFacts
-from holdfast.checkout import orders
+from holdfast.checkout import deals
 from holdfast.claims.changes import CounterChange
 from holdfast.claims.span import Day, DayChange, Entry, Span, days_of, read_day
 from holdfast.platform.dynamodb import MAX_ACTIONS, Put, Store, read
@@ -246,10 +246,10 @@ class Shop:
         assert found is not None
         return found
 
-    def buy(self, user: str, product: str, units: int, key: str | None = None) -> orders.Order:
+    def buy(self, user: str, product: str, units: int, key: str | None = None) -> deals.Order:
         """Check out units of what a user holds of a product."""
         keyed = self.keyed(user, "checkout", key, [product, units])
-        return orders.check_out(self.engine, orders.Purchase(self.tenant, user, product, units, None, keyed))
+        return deals.check_out(self.engine, deals.Purchase(self.tenant, user, product, units, None, keyed))
 
     def stored(self, key: Key) -> ReservationItem:
         """Return a reservation as it is stored."""

@@ -25,7 +25,7 @@ from hypothesis.stateful import (
 )
 
 from holdfast.catalogue.products import stock, terms
-from holdfast.checkout import orders
+from holdfast.checkout import deals
 from holdfast.platform.dynamodb import RawItem, Store, connect, read
 from holdfast.platform.errors import (
     AlreadyExtended,

@@ -34,10 +34,15 @@ def completed(key: Key, sold: ReservationItem, now: int) -> OrderItem:
         user_id=sold.user_id,
         reservation_id=sold.id,
         status="completed",
+        attempt=1,
         lines=sold.lines,
+        returned=[0] * len(sold.lines),
         currency=sold.lines[0].currency,
         total_minor=total_of(sold),
+        provider="external",
+        version=1,
         created_at=now,
+        updated_at=now,
     )
 
 

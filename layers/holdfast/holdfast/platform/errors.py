@@ -268,6 +268,69 @@ class OrderOver(Conflict):
     sentence = "The order cannot be cancelled any more."
 
 
+class CheckoutUnderWay(Conflict):
+    """Another payment for the same reservation is being made; `extra` names the order."""
+
+    code = "checkout_under_way"
+    sentence = "Another payment for this is under way."
+
+
+class PaymentFailed(Conflict):
+    """The payment did not succeed, or came too late; `extra` says of which order and why."""
+
+    code = "payment_failed"
+    sentence = "The payment did not succeed; nothing was bought."
+
+
+class ProviderNotUsed(Malformed):
+    """The tenant does not use the payment provider that a checkout names."""
+
+    code = "provider_not_used"
+    sentence = "This payment provider is not one that is used here."
+
+
+class PaymentRequired(HoldfastError):
+    """A customer's own checkout of a priced thing came without a way to pay."""
+
+    code = "payment_required"
+    sentence = "This has to be paid: check out with a payment."
+
+
+class NotRefundable(Conflict):
+    """The order has not that much to give back, or is in no state to."""
+
+    code = "not_refundable"
+    sentence = "There is not that much of this order to give back."
+
+
+class SignatureRefused(Malformed):
+    """A webhook is not signed by whom it says it is from, or too old, or from the future."""
+
+    code = "signature_refused"
+    sentence = "The signature is not valid."
+
+
+class CodeRefused(Malformed):
+    """A ticket's code is none that was issued here."""
+
+    code = "ticket_code_invalid"
+    sentence = "This is no ticket code of ours."
+
+
+class AlreadyAdmitted(Conflict):
+    """A ticket's code was let in before; `extra` says when."""
+
+    code = "already_admitted"
+    sentence = "This ticket was let in before."
+
+
+class TicketNotValid(Conflict):
+    """A ticket was given back, or its order is not paid."""
+
+    code = "ticket_not_valid"
+    sentence = "This ticket is not valid any more."
+
+
 class TimeConflict(Conflict):
     """The time is taken, or blacked out; `extra` suggests others."""
 
@@ -310,6 +373,14 @@ class Unavailable(HoldfastError):
     code = "unavailable"
     sentence = "The store did not answer in time. Repeat the request with the same Idempotency-Key."
     retry_after = 1
+
+
+class ProviderUnavailable(HoldfastError):
+    """A payment provider did not answer in time, or answered that it cannot now: nothing is known of the request."""
+
+    code = "provider_unavailable"
+    sentence = "The payment provider does not answer. Try again in a moment."
+    retry_after = 5
 
 
 class InvariantBroken(Exception):

@@ -277,6 +277,22 @@ class Keys:
         """Return the key of one order; `order` is 32 hexadecimal digits."""
         return Key(self.user(user), f"O#{order}")
 
+    def webhook(self, provider: str, event_id: str) -> Key:
+        """Return the key that says that an event of a payment provider was taken in."""
+        return Key(f"{self.tenant}#WEBHOOK#{provider}#{_digest(event_id)}", "-")
+
+    def payment_settings(self) -> Key:
+        """Return the key of which payment providers the tenant uses."""
+        return Key(f"{self.tenant}#SETTINGS", "payments")
+
+    def sandbox_payment(self, payment_id: str) -> Key:
+        """Return the key of a payment in the sandbox's books."""
+        return Key(f"{self.tenant}#SANDBOX#{payment_id}", "-")
+
+    def history(self, aggregate_id: str, version: int) -> Key:
+        """Return the key of what happened to an order or a charge at one version of it."""
+        return Key(f"{self.tenant}#HISTORY#{aggregate_id}", f"{version:010d}")
+
     def by_view_id(self, kind: str, view_id: str) -> Key | None:
         """Return the key of the reservation that an order's ("o") or a booking's ("b") id names, or None."""
         match = _VIEW_ID.fullmatch(view_id)
@@ -307,13 +323,64 @@ def public_id(key: Key, life: int | None) -> str:
     kind, _, rest = key.sk.partition("#")
     if kind == "H":
         return f"h-{owner}-{life or 0:x}-{rest}"
-    return f"{kind.lower()}-{owner}-{rest}"
+    return f"{kind.lower()}-{owner}-{rest.replace('#', '-')}"
 
 
 def view_id(kind: str, reservation: Key) -> str:
     """Return the id under which older clients know a reservation: as an order ("o") or a booking ("b")."""
     owner = reservation.pk.rpartition("#")[2]
     return f"{kind}-{owner}-{reservation.sk.removeprefix('R#')}"
+
+
+def order_of(reservation: Key) -> Key:
+    """Return the key of the order that buys the reservation at that key: there is never more than one."""
+    return Key(reservation.pk, f"O#{reservation.sk.removeprefix('R#')}")
+
+
+def reservation_of(order: Key) -> Key:
+    """Return the key of the reservation that the order at that key buys."""
+    return Key(order.pk, f"R#{order.sk.removeprefix('O#')}")
+
+
+def charge_of(order: Key, name: str) -> Key:
+    """Return the key of one of an order's charges: that of an attempt ("01"), or of a payment nobody asked for."""
+    return Key(order.pk, f"C#{order.sk.removeprefix('O#')}#{name}")
+
+
+def refund_of(order: Key, name: str) -> Key:
+    """Return the key of one of an order's refunds."""
+    return Key(order.pk, f"F#{order.sk.removeprefix('O#')}#{name}")
+
+
+def order_beside(key: Key) -> Key:
+    """Return the key of the order whose charge or refund is at `key`."""
+    return Key(key.pk, f"O#{key.sk.split('#')[1]}")
+
+
+def name_of(key: Key) -> str:
+    """Return the name, among its order's own, of the charge or the refund at `key`."""
+    return key.sk.split("#")[2]
+
+
+def execution_name(key: Key, *further: object) -> str:
+    """Return the name of a workflow's run for the order or refund at `key`: letters, digits and hyphens, at most 80."""
+    owner = key.pk.rpartition("#")[2]
+    return "-".join([owner, *key.sk.split("#")[1:], *map(str, further)])
+
+
+def is_order(key: Key) -> bool:
+    """Return whether `key` is that of an order."""
+    return _kind(key) == "U" and key.sk.startswith("O#")
+
+
+def is_charge(key: Key) -> bool:
+    """Return whether `key` is that of a charge."""
+    return _kind(key) == "U" and key.sk.startswith("C#")
+
+
+def is_refund(key: Key) -> bool:
+    """Return whether `key` is that of a refund."""
+    return _kind(key) == "U" and key.sk.startswith("F#")
 
 
 def product_pool(product_id: str) -> str:
