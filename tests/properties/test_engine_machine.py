@@ -497,7 +497,7 @@ def new_store(
 
     def make() -> Store:
         numbers = count()
-        monkeypatch.setattr(orders, "token_hex", lambda _: f"{next(numbers):032x}")
+        monkeypatch.setattr(deals, "token_hex", lambda _: f"{next(numbers):032x}")
         return Store(connection, new_table())
 
     return make
