@@ -67,9 +67,9 @@ class Failed(Exception):
 class Definition:
     """One state machine, every field of it known."""
 
-    def __init__(self, name: str) -> None:
-        """Read and check `statemachines/<name>.asl.json`."""
-        document = json.loads((DEFINITIONS / f"{name}.asl.json").read_text())
+    def __init__(self, name: str, document: Mapping[str, Any] | None = None) -> None:
+        """Check a definition: `statemachines/<name>.asl.json`, unless another is given."""
+        document = document or json.loads((DEFINITIONS / f"{name}.asl.json").read_text())
         _known(document, {"Comment", "StartAt", "States"}, {"StartAt", "States"}, name)
         self.name = name
         self.start: str = document["StartAt"]
