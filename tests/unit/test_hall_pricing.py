@@ -217,10 +217,3 @@ def test_a_venue_may_pay_back_by_its_own_bounds() -> None:
     own = VenueRefunds(full_over_hours=10, part_from_hours=0, part_percent=30)
     assert [refunds.percent_at(own, hours * HOUR, 0) for hours in (11, 10, 1)] == [100, 30, 30]
     assert refunds.percent_at(own, 0, 0) == 0
-
-
-@pytest.mark.parametrize(
-    ("total", "percent", "amount"), [(1_001, 50, 501), (1_000, 50, 500), (999, 0, 0), (999, 100, 999)]
-)
-def test_the_amount_paid_back_is_rounded_once(total: int, percent: int, amount: int) -> None:
-    assert refunds.amount_of(total, percent) == amount

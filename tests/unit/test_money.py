@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from holdfast.platform.fields import DecimalNumber
-from holdfast.platform.money import MOST_MINOR, from_minor, to_minor
+from holdfast.platform.money import MOST_MINOR, from_minor, share_of, to_minor
 
 PLACES = {"JPY": 0, "KRW": 0, "USD": 2, "EUR": 2, "INR": 2, "KWD": 3, "BHD": 3}
 
@@ -81,3 +81,10 @@ def test_an_amount_is_what_it_is_however_it_is_written(amount: str, minor: int) 
 
 def test_a_currency_that_is_not_known_has_hundredths() -> None:
     assert from_minor(150, "XXX") == Decimal("1.50")
+
+
+@pytest.mark.parametrize(
+    ("total", "percent", "share"), [(1_001, 50, 501), (1_000, 50, 500), (999, 0, 0), (999, 100, 999)]
+)
+def test_a_share_is_rounded_once(total: int, percent: int, share: int) -> None:
+    assert share_of(total, percent) == share

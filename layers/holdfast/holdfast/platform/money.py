@@ -32,6 +32,11 @@ def price_of(amount: Decimal, currency: str, field: str) -> int:
         raise Malformed(faults=[Fault(field, f"Not a price in {currency}.", "invalid")]) from wrong
 
 
+def share_of(minor: int, percent: int) -> int:
+    """Return that share of an amount, in minor units, half a unit rounded up."""
+    return (minor * percent + 50) // 100
+
+
 def from_minor(minor: int, currency: str) -> Decimal:
     """Return minor units as the exact decimal amount, with as many places as the currency has."""
     return Decimal(minor).scaleb(-_exponent(currency))

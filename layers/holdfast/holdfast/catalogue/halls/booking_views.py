@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from holdfast.catalogue.halls import refunds, states
+from holdfast.catalogue.halls import states
 from holdfast.catalogue.halls.states import BookingState
 from holdfast.platform.items import BookingItem, ReservationItem
+from holdfast.platform.money import share_of
 from holdfast.platform.tables import view_id
 from holdfast.reservations.reading import state_at
 
@@ -51,7 +52,7 @@ class Booking:
     @property
     def refund_minor(self) -> int | None:
         """Return what is to be paid back, in minor units."""
-        return None if self.refund_percent is None else refunds.amount_of(self.total_minor, self.refund_percent)
+        return None if self.refund_percent is None else share_of(self.total_minor, self.refund_percent)
 
 
 def shown(item: BookingItem, record: ReservationItem, now: int) -> Booking:

@@ -12,8 +12,3 @@ def percent_at(refunds: VenueRefunds, start: int, cancelled_at: int) -> int:
     if notice > refunds.full_over_hours * HOUR:
         return 100
     return refunds.part_percent if notice >= refunds.part_from_hours * HOUR and notice > 0 else 0
-
-
-def amount_of(total_minor: int, percent: int) -> int:
-    """Return that share of a price, in minor units, half a unit rounded up."""
-    return (total_minor * percent + 50) // 100
