@@ -15,6 +15,11 @@ def take(key: Key, name_of_thing: str, quantity: int, most: int) -> CounterChang
     return CounterChange(key, {name: quantity}, ceilings={name: most})
 
 
+def count(key: Key, name_of_thing: str, quantity: int) -> CounterChange:
+    """Return the change that counts `quantity` more, however many that makes."""
+    return CounterChange(key, {counter(name_of_thing): quantity})
+
+
 def give_back(key: Key, name_of_thing: str, quantity: int) -> CounterChange:
     """Return the change that counts `quantity` less; it needs nothing, so that no release can fail by it."""
     return CounterChange(key, {counter(name_of_thing): -quantity})

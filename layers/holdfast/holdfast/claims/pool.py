@@ -75,6 +75,11 @@ def confirm(key: Key, quantity: int) -> CounterChange:
     return CounterChange(key, {"held": -quantity, "sold": quantity}, _COUNTERS)
 
 
+def buy(key: Key, quantity: int) -> CounterChange:
+    """Return the change that sells `quantity` free units of a shard, whatever its terms are by now."""
+    return CounterChange(key, {"available": -quantity, "sold": quantity}, _COUNTERS)
+
+
 def release(key: Key, quantity: int) -> CounterChange:
     """Return the change that gives `quantity` held units of a shard back."""
     return CounterChange(key, {"held": -quantity, "available": quantity, "released": 1}, _COUNTERS)
@@ -104,3 +109,8 @@ def taken_back(keys: Keys, allocation: Mapping[str, int]) -> list[CounterChange]
 def confirmed(keys: Keys, allocation: Mapping[str, int]) -> list[CounterChange]:
     """Return the changes that sell a whole allocation."""
     return [confirm(keys.allocated(name), units) for name, units in allocation.items()]
+
+
+def bought(keys: Keys, allocation: Mapping[str, int]) -> list[CounterChange]:
+    """Return the changes that sell a whole allocation of free units."""
+    return [buy(keys.allocated(name), units) for name, units in allocation.items()]

@@ -71,6 +71,12 @@ def confirm(key: Key, holder: str, buyer: str | None = None) -> UnitChange:
     return UnitChange(key, sold, (UnitItem.holder == holder) & UnitItem.held_until.exists())
 
 
+def buy(key: Key, buyer: str, now: int) -> UnitChange:
+    """Return the change that sells a unit to `buyer`, if nobody else has it at `now` (ms), whatever its terms are."""
+    free = UnitItem.pk.exists() & (free_at(now) | (UnitItem.holder == buyer))
+    return UnitChange(key, (UnitItem.holder.set(buyer), UnitItem.held_until.remove()), free)
+
+
 def release(key: Key, holder: str) -> UnitChange:
     """Return the change that frees a unit that `holder` holds or bought."""
     return UnitChange(key, (UnitItem.holder.remove(), UnitItem.held_until.remove()), UnitItem.holder == holder)

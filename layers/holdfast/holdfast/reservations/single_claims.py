@@ -34,19 +34,19 @@ def confirmed(record: ReservationItem, now: int, seen: Seen) -> Iterator[Change]
         if key in seen and not _is_held_by(seen[key], record):
             raise HoldTaken
         yield unit.confirm(key, record.id)
-    adding = Counter[Key]()
-    for claimed, key in _days(record):
-        name = entry_name(record.id, claimed.start)
-        if key not in seen:
-            yield span.confirm(key, name)
-            continue
-        day = read_day(key, seen[key])
-        wanted = Span(claimed.start, claimed.end)
-        if name not in day.entries:
-            adding[key] += 1
-            if day.clashes(wanted, now) or full(day, now, adding[key]):
-                raise HoldTaken
-        yield DayChange(day, now, {name: Entry(*wanted, None)})
+    yield from _kept(record, now, seen)
+
+
+def bought(record: ReservationItem, now: int, seen: Seen) -> Iterator[Change]:
+    """Yield the changes that sell a reservation the units and spans that it once held, if nobody else has them since.
+
+    Raises HoldTaken where another has one of them, or it is gone.
+    """
+    for key in _units(record):
+        if key in seen and not _is_free_to(seen[key], record, now):
+            raise HoldTaken
+        yield unit.buy(key, record.id, now)
+    yield from _kept(record, now, seen)
 
 
 def released(record: ReservationItem, now: int, seen: Seen) -> Iterator[Change]:
@@ -77,6 +77,23 @@ def retimed(record: ReservationItem, until: int, seen: Seen) -> Iterator[Change]
         yield span.retime(key, entry_name(record.id, claimed.start), until)
 
 
+def _kept(record: ReservationItem, now: int, seen: Seen) -> Iterator[Change]:
+    """Yield the changes that keep the spans of a reservation for good; raises HoldTaken where one is another's."""
+    adding = Counter[Key]()
+    for claimed, key in _days(record):
+        name = entry_name(record.id, claimed.start)
+        if key not in seen:
+            yield span.confirm(key, name)
+            continue
+        day = read_day(key, seen[key])
+        wanted = Span(claimed.start, claimed.end)
+        if name not in day.entries:
+            adding[key] += 1
+            if day.clashes(wanted, now) or full(day, now, adding[key]):
+                raise HoldTaken
+        yield DayChange(day, now, {name: Entry(*wanted, None)})
+
+
 def _units(record: ReservationItem) -> list[Key]:
     keys = Keys(tenant_of(record.key))
     return [keys.claimed(name) for name in record.units or ()]
@@ -95,3 +112,7 @@ def _has(raw: RawItem, record: ReservationItem) -> bool:
 
 def _is_held_by(raw: RawItem, record: ReservationItem) -> bool:
     return _has(raw, record) and read(UnitItem, raw).held_until is not None
+
+
+def _is_free_to(raw: RawItem, record: ReservationItem, now: int) -> bool:
+    return _has(raw, record) or (bool(raw) and unit.is_free(read(UnitItem, raw), now))
