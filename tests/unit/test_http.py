@@ -1,5 +1,6 @@
 """The wrapper around every function: JSON, the shape of errors, status codes and headers."""
 
+import base64
 import json
 import math
 from typing import Any
@@ -125,6 +126,8 @@ def test_every_error_is_told_by_a_code_of_its_own() -> None:
         (errors.IdempotencyKeyReused, 422),
         (errors.Busy, 503),
         (errors.Unavailable, 503),
+        (errors.ProviderUnavailable, 503),
+        (errors.PaymentRequired, 402),
     ],
 )
 def test_each_kind_of_error_has_its_status(kind: type[HoldfastError], status: int) -> None:
@@ -144,6 +147,7 @@ def test_older_clients_know_refusals_by_state_as_400_and_the_rest_as_ever() -> N
         (errors.Unauthorized(), "WWW-Authenticate", "Bearer"),
         (http.MethodNotAllowed(["GET", "POST"]), "Allow", "GET, POST"),
         (errors.Busy(), "Retry-After", "1"),
+        (errors.ProviderUnavailable(), "Retry-After", "5"),
     ],
 )
 def test_an_error_brings_the_header_that_belongs_to_it(error: HoldfastError, header: str, value: str) -> None:
@@ -182,3 +186,43 @@ def test_without_a_credential_nothing_of_the_request_is_read() -> None:
     app = APIGatewayRestResolver()
     request = {"path": "/%", "httpMethod": "POST", "requestContext": None, "headers": 17, "body": 17}
     assert http.entry(app)(request, None)["statusCode"] == 401
+
+
+def sent_raw(body: str | None, *, encoded: bool = False, content_type: str | None = None) -> tuple[int, bytes]:
+    """Return what a raw route answers to a body, and what it saw of it."""
+    app = APIGatewayRestResolver(enable_validation=True)
+    seen = [b""]
+
+    @app.post("/raw/<name>")
+    def route(name: str) -> None:
+        seen[0] = http.raw_body(app)
+
+    request = {
+        "path": "/raw/a",
+        "resource": "/raw/{name}",
+        "httpMethod": "POST",
+        "requestContext": {"requestId": "r-1"},
+        "headers": {"Content-Type": content_type} if content_type else None,
+        "body": body,
+        "isBase64Encoded": encoded,
+    }
+    answer = http.entry(app, public=True, raw={"POST /raw/{name}"}, most_bytes=1_000)(request, None)
+    return answer["statusCode"], seen[0]
+
+
+@given(st.binary(max_size=200), st.sampled_from([None, "application/json", "text/plain; charset=latin1"]))
+def test_a_raw_body_is_seen_byte_for_byte_whatever_it_says_it_is(body: bytes, content_type: str | None) -> None:
+    assert sent_raw(base64.b64encode(body).decode(), encoded=True, content_type=content_type) == (200, body)
+
+
+@given(st.text(max_size=200))
+def test_a_raw_text_is_seen_as_its_bytes(text: str) -> None:
+    assert sent_raw(text) == (200, text.encode())
+
+
+def test_a_raw_body_may_be_none_or_no_base_64_and_has_its_bound() -> None:
+    assert sent_raw(None) == (200, b"")
+    assert sent_raw("?!", encoded=True) == (200, b"")
+    assert sent_raw("x" * 1_000)[0] == 200
+    assert sent_raw("x" * 1_001) == (413, b"")
+    assert sent_raw(base64.b64encode(b"x" * 1_001).decode(), encoded=True) == (413, b"")

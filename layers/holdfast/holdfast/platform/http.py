@@ -28,6 +28,8 @@ from holdfast.platform.errors import (
     IdempotencyKeyReused,
     Malformed,
     NotFound,
+    PaymentRequired,
+    ProviderUnavailable,
     Unauthorized,
     Unavailable,
 )
@@ -102,6 +104,7 @@ class BadJson(Malformed):
 _STATUS: dict[type[HoldfastError], int] = {
     Malformed: 400,
     Unauthorized: 401,
+    PaymentRequired: 402,
     Forbidden: 403,
     NotFound: 404,
     MethodNotAllowed: 405,
@@ -111,6 +114,7 @@ _STATUS: dict[type[HoldfastError], int] = {
     IdempotencyKeyReused: 422,
     Busy: 503,
     Unavailable: 503,
+    ProviderUnavailable: 503,
     HoldfastError: 500,
 }
 
@@ -147,13 +151,15 @@ def entry(
     app: APIGatewayRestResolver,
     *,
     public: bool | Collection[str] = False,
+    raw: Collection[str] = (),
     conflict: int = 409,
     most_bytes: int = MAX_BODY_BYTES,
 ) -> Callable[[Event, Any], Answer]:
     """Return the Lambda handler of a resolver.
 
     Unless `public`, or for those routes that it names (`GET /api/v1/venues`), a request without a caller is answered
-    401. `conflict` is the status for refusals by state: older clients know them as 400. Bodies have `most_bytes`.
+    401. The bodies of `raw` routes may be anything (`raw_body`), those of all others are JSON. `conflict` is the status
+    for refusals by state: older clients know them as 400. Bodies have `most_bytes`.
     """
     context: dict[str, Any] = {}
 
@@ -183,7 +189,7 @@ def entry(
         context.clear()
         context["request_id"] = _request_id(event, lambda_context)
         try:
-            found = _resolve(app, event, lambda_context, public, most_bytes)
+            found = _resolve(app, event, lambda_context, public, raw, most_bytes)
         except HoldfastError as error:
             found = _plain(answer(error))
         except Exception as fault:
@@ -260,6 +266,12 @@ def public_tenant(app: APIGatewayRestResolver) -> str:
     raise TenantRequired
 
 
+def raw_body(app: APIGatewayRestResolver) -> bytes:
+    """Return the body of the present request, on a raw route, byte for byte as the client sent it."""
+    event = app.current_event.raw_event
+    return _bytes(event["body"], event["isBase64Encoded"])
+
+
 def error_body(error: HoldfastError, request_id: str) -> dict[str, Any]:
     """Return the body that tells a client of `error`, in the house's one shape (WIRE.md, top)."""
     body: dict[str, Any] = {"success": False, "error": error.sentence, "code": error.code, "request_id": request_id}
@@ -294,12 +306,18 @@ def _escaped(text: str) -> str:
 
 
 def _resolve(
-    app: APIGatewayRestResolver, event: Event, lambda_context: Any, public: bool | Collection[str], most_bytes: int
+    app: APIGatewayRestResolver,
+    event: Event,
+    lambda_context: Any,
+    public: bool | Collection[str],
+    raw: Collection[str],
+    most_bytes: int,
 ) -> Answer:
     route = f"{event['httpMethod']} {event.get('resource')}"
     if not (public if isinstance(public, bool) else route in public):
         _caller(event)
-    found: Answer = app.resolve(_normal(event, most_bytes), lambda_context)
+    normal = _normal_but_for_body(event, most_bytes) if route in raw else _normal(event, most_bytes)
+    found: Answer = app.resolve(normal, lambda_context)
     return found
 
 
@@ -312,25 +330,33 @@ def _normal(event: Event, most_bytes: int) -> Event:
 
     Both names of the idempotency key's header mean the same.
     """
+    normal = _named_alike(event)
+    headers = normal["headers"]
+    body = event.get("body") if event["httpMethod"] not in ("GET", "DELETE") else None
+    if body:
+        body = _text(body, bool(event.get("isBase64Encoded")), most_bytes)
+        if (headers.get("content-type") or JSON).partition(";")[0].strip().lower() != JSON:
+            raise UnsupportedMediaType
+    return normal | {"headers": headers | {"content-type": JSON}, "body": body or "null", "isBase64Encoded": False}
+
+
+def _normal_but_for_body(event: Event, most_bytes: int) -> Event:
+    """Return the event with its path decoded, and its body within bounds as it came."""
+    body, encoded = event.get("body") or "", bool(event.get("isBase64Encoded"))
+    if len(_bytes(body, encoded)) > most_bytes:
+        raise BodyTooLarge(most_bytes)
+    return _named_alike(event) | {"body": body, "isBase64Encoded": encoded}
+
+
+def _named_alike(event: Event) -> Event:
+    """Return the event with its path decoded, its headers' names in lower case, one name for an idempotency key."""
     path = _decoded(event["path"])
     headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
     repeated = {name.lower(): values for name, values in (event.get("multiValueHeaders") or {}).items()}
     for named in (headers, repeated):
         if _OTHER_KEY_HEADER in named:
             named.setdefault(_KEY_HEADER, named[_OTHER_KEY_HEADER])
-    body = event.get("body") if event["httpMethod"] not in ("GET", "DELETE") else None
-    if body:
-        body = _text(body, bool(event.get("isBase64Encoded")), most_bytes)
-        if (headers.get("content-type") or JSON).partition(";")[0].strip().lower() != JSON:
-            raise UnsupportedMediaType
-    return {
-        **event,
-        "path": path,
-        "headers": headers | {"content-type": JSON},
-        "multiValueHeaders": repeated or None,
-        "body": body or "null",
-        "isBase64Encoded": False,
-    }
+    return {**event, "path": path, "headers": headers, "multiValueHeaders": repeated or None}
 
 
 def _decoded(path: str) -> str:
@@ -339,6 +365,14 @@ def _decoded(path: str) -> str:
     if not decoded.isprintable() or decoded.count("/") != path.count("/") or "//" in decoded:
         raise NotFound
     return decoded
+
+
+def _bytes(body: str, encoded: bool) -> bytes:
+    """Return the bytes of a body; what says of itself that it is in base 64, and is not, has none."""
+    try:
+        return base64.b64decode(body, validate=True) if encoded else body.encode(errors="surrogatepass")
+    except ValueError:
+        return b""
 
 
 def _text(body: str, encoded: bool, most_bytes: int) -> str:
