@@ -285,6 +285,14 @@ class Keys:
         """Return the key of which payment providers the tenant uses."""
         return Key(f"{self.tenant}#SETTINGS", "payments")
 
+    def ticket_keys(self) -> str:
+        """Return the partition of the public keys that the tenant's ticket codes are checked with."""
+        return f"{self.tenant}#TICKET_KEYS"
+
+    def ticket_key(self, kid: str) -> Key:
+        """Return the key of one of them, by the id that codes name it by."""
+        return Key(self.ticket_keys(), kid)
+
     def sandbox_payment(self, payment_id: str) -> Key:
         """Return the key of a payment in the sandbox's books."""
         return Key(f"{self.tenant}#SANDBOX#{payment_id}", "-")
