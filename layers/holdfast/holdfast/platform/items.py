@@ -312,8 +312,9 @@ class ReservationItem(Item):
     """A reservation, or a deal hold (which has a `life`); `v` grows with every write.
 
     What it claims is in `allocation` (units by shard), `units` (by name) and `spans`; `source` is the route it came by.
-    In checkout, `checkout` is the order's attempt that has it, `expires_at` the deadline to pay by, `checkout_until` the
-    latest that any attempt may have, and `hold_expires_at` the hold's own time, to which a declined payment goes back.
+    In checkout, `checkout` is the order's attempt that has it, `expires_at` the deadline to pay by, `checkout_until`
+    the latest that any attempt may have, and `hold_expires_at` the hold's own time, to which a declined payment goes
+    back.
     `written_by` tells a deal hold's last writers their own work from another's (PROTOCOL.md 8).
     """
 
@@ -352,9 +353,10 @@ class ReservationItem(Item):
 class OrderItem(Item):
     """What a user buys or bought of one reservation, and how far that is; `version` rises with every write.
 
-    `returned` says of each line how many of it were given back, `admitted` when (ms) each ticket was let in, by its line
-    and number. While a checkout runs, `task_token` is that of the workflow's waiting task and `outcome` (JSON) what it
-    waits for, whichever came first (PROTOCOL.md 22); `action` (JSON) is what the buyer has to do to pay.
+    `returned` says of each line how many of it were given back, `admitted` when (ms) each ticket was let in, by line and
+    number. While a checkout runs, in the `mode` that its workflow was started in, `task_token` is that of the waiting
+    task and `outcome` (JSON) what it waits for, whichever came first (PROTOCOL.md 22); `action` (JSON) is what the
+    buyer has to do to pay.
 
     Money is in minor units: `captured_minor - refunded_minor` is the price of what is confirmed plus `fee_minor`, what
     was kept of things given back; `refundable_minor` is what may still be paid back (PROTOCOL.md 23).
@@ -365,6 +367,7 @@ class OrderItem(Item):
     source = UnicodeAttribute(null=True)
     status = UnicodeAttribute()
     attempt = IntegerAttribute()
+    mode = UnicodeAttribute(default="buy")
     lines: ListAttribute[LineMap] = ListAttribute(of=LineMap)
     returned: ListAttribute[int] = ListAttribute(of=IntegerAttribute)  # type: ignore[arg-type]
     admitted: MapAttribute[str, int] = MapAttribute(default=dict)  # type: ignore[no-untyped-call]
@@ -483,6 +486,13 @@ class PaymentSettingsItem(Item):
     providers: ListAttribute[str] = ListAttribute(of=UnicodeAttribute)  # type: ignore[arg-type]
     version = IntegerAttribute()
     updated_at = IntegerAttribute()
+
+
+class TicketKeyItem(Item):
+    """A public key that ticket codes are checked with: `x` is that of its JWK, and its id is in the item's key."""
+
+    x = UnicodeAttribute()
+    created_at = IntegerAttribute()
 
 
 class SandboxPaymentItem(Item):

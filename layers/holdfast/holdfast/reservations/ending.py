@@ -46,10 +46,11 @@ def unchanged(record: ReservationItem) -> Condition:
     return condition
 
 
-def confirming(record: ReservationItem, now: int, seen: Seen) -> list[Write]:
+def confirming(record: ReservationItem, now: int, seen: Seen, checkout: int | None = None) -> list[Write]:
     """Return the writes that sell what a held reservation holds; whether it is past its time makes no difference.
 
-    `seen` are what claimed items said to an earlier attempt. Raises HoldTaken where another has one of them since.
+    `seen` are what claimed items said to an earlier attempt; `checkout` is the order's attempt that buys it. Raises
+    HoldTaken where another has one of them since.
     """
     actions: list[Action] = [
         ReservationItem.status.set(State.CONFIRMED.value),
@@ -57,6 +58,8 @@ def confirming(record: ReservationItem, now: int, seen: Seen) -> list[Write]:
         ReservationItem.due.remove(),
         ReservationItem.due_bucket.remove(),
     ]
+    if checkout is not None:
+        actions.append(ReservationItem.checkout.set(checkout))
     changes: list[Change] = [
         *pool.confirmed(Keys(tenant_of(record.key)), record.allocated()),
         *single_claims.confirmed(record, now, seen),
@@ -70,12 +73,13 @@ def letting_go(record: ReservationItem, state: State, now: int) -> Update:
     What it holds is given back beside it (`given_back`), in the same transaction.
     """
     in_time = ReservationItem.expires_at <= now if state == State.EXPIRED else ReservationItem.expires_at > now
-    return Update(record.key, _over(state, now), unchanged(record) & in_time)
+    return Update(record.key, over(state, now), unchanged(record) & in_time)
 
 
-def confirm(engine: Engine, key: Key, beside: Beside = nothing_beside) -> ReservationItem:
+def confirm(engine: Engine, key: Key, beside: Beside = nothing_beside, checkout: int | None = None) -> ReservationItem:
     """Sell what the reservation at `key` holds and return it confirmed; confirming twice changes nothing.
 
+    `checkout` is the order's attempt that buys it, if one does: what something else confirmed is then over.
     A deal hold is not confirmed but split (`splitting`): its item is the next hold's, and would not keep what was sold.
     Written in one transaction: the reservation, the shards it drew from, its units and days, what is `beside` it.
     Raises ReservationNotFound, ReservationOver where its state does not allow it, HoldTaken where it ran out and
@@ -85,13 +89,13 @@ def confirm(engine: Engine, key: Key, beside: Beside = nothing_beside) -> Reserv
     def step(record: ReservationItem, seen: Seen) -> Step | None:
         if record.life is not None:
             raise ReservationNotFound
-        if record.status == State.CONFIRMED:
+        if record.status == State.CONFIRMED and checkout in (None, record.checkout):
             return None
         if record.status == State.EXPIRED or not may_follow(State(record.status), State.CONFIRMED):
             raise ReservationOver
-        return State.CONFIRMED, [*confirming(record, engine.clock.now(), seen), *beside(record)]
+        return State.CONFIRMED, [*confirming(record, engine.clock.now(), seen, checkout), *beside(record)]
 
-    return _advance(engine, key, step)
+    return advance(engine, key, step)
 
 
 def cancel(engine: Engine, key: Key, life: int | None = None, beside: Beside = nothing_beside) -> ReservationItem:
@@ -116,7 +120,7 @@ def cancel(engine: Engine, key: Key, life: int | None = None, beside: Beside = n
         ended = letting_go(record, State.CANCELLED, now)
         return State.CANCELLED, [ended, *(change.write() for change in netted(changes)), *beside(record)]
 
-    return _advance(engine, key, step)
+    return advance(engine, key, step)
 
 
 def withdraw(engine: Engine, key: Key, beside: Beside = nothing_beside) -> ReservationItem:
@@ -137,10 +141,10 @@ def withdraw(engine: Engine, key: Key, beside: Beside = nothing_beside) -> Reser
             *uncounted(record),
             *single_claims.released(record, now, seen),
         ]
-        ended = Update(record.key, _over(State.CANCELLED, now), unchanged(record))
+        ended = Update(record.key, over(State.CANCELLED, now), unchanged(record))
         return State.CANCELLED, [ended, *(change.write() for change in netted(changes)), *beside(record)]
 
-    return _advance(engine, key, step)
+    return advance(engine, key, step)
 
 
 def lapse(engine: Engine, key: Key, expires_at: int) -> ReservationItem:
@@ -155,7 +159,7 @@ def lapse(engine: Engine, key: Key, expires_at: int) -> ReservationItem:
             return None
         return State.EXPIRED, _lapsing(record, now)
 
-    return _advance(engine, key, step)
+    return advance(engine, key, step)
 
 
 Step = tuple[State, list[Write]]
@@ -165,7 +169,7 @@ def _lapsing(record: ReservationItem, now: int) -> list[Write]:
     return [letting_go(record, State.EXPIRED, now), *(change.write() for change in netted(given_back(record)))]
 
 
-def _over(state: State, now: int) -> list[Action]:
+def over(state: State, now: int) -> list[Action]:
     return [
         ReservationItem.status.set(state.value),
         ReservationItem.v.add(1),
@@ -175,7 +179,7 @@ def _over(state: State, now: int) -> list[Action]:
     ]
 
 
-def _advance(engine: Engine, key: Key, step: Callable[[ReservationItem, Seen], Step | None]) -> ReservationItem:
+def advance(engine: Engine, key: Key, step: Callable[[ReservationItem, Seen], Step | None]) -> ReservationItem:
     """Read the reservation and make the writes of `step`, unless it wants none; return it as it then is.
 
     What claimed items said to an attempt that they refused is shown to the next. Raises InvariantBroken where a counter

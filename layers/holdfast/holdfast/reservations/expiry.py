@@ -4,7 +4,7 @@ The table's stream tells of every hold that has a new expiry; one delayed messag
 sweeper finds, by the index of what is due, whatever slipped through. Any message may come twice, early or late.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ from aws_lambda_powertools import Logger
 
 from holdfast.claims.changes import netted
 from holdfast.platform.dynamodb import MAX_ACTIONS, Cancelled, Contended, RawItem, Write, read
-from holdfast.platform.errors import Busy, InvariantBroken, ReservationNotFound
+from holdfast.platform.errors import Busy, HoldfastError, InvariantBroken, ReservationNotFound
 from holdfast.platform.items import ReservationItem
 from holdfast.platform.queues import ExpiryMessage, ExpiryQueue
 from holdfast.platform.tables import Key, is_hold, key_of
@@ -26,6 +26,12 @@ SHORT_WAIT = 1_000
 """Milliseconds: a message earlier than its hold's expiry by less waits; one earlier by more goes round again."""
 
 _SLEEPS = 3
+
+_TIMED = (State.HELD, State.CHECKING_OUT)
+"""The states in which a reservation has a time that can run out."""
+
+Overdue = Callable[[ReservationItem], object]
+"""Is told of a reservation in checkout whose deadline to pay by is past: its workflow decides what becomes of it."""
 
 
 def due_of(record: dict[str, Any]) -> ExpiryMessage | None:
@@ -42,9 +48,13 @@ def due_of(record: dict[str, Any]) -> ExpiryMessage | None:
 
 @dataclass(frozen=True)
 class Sorted:
-    """Expiry messages by what is to be done: holds to expire now or in a moment, and messages to send again."""
+    """Expiry messages by what is to be done: holds to expire now or in a moment, and messages to send again.
+
+    `overdue` are in checkout, and their time to pay is over now or in a moment.
+    """
 
     expiring: list[ReservationItem]
+    overdue: list[ReservationItem]
     early: list[ExpiryMessage]
 
 
@@ -52,37 +62,38 @@ def sort(engine: Engine, messages: Sequence[ExpiryMessage]) -> Sorted:
     """Read the holds that messages speak of; a message for an expiry that is not the current one is dropped."""
     found = engine.store.batch_get(message.key for message in messages)
     now = engine.clock.now()
-    expiring: dict[Key, ReservationItem] = {}
+    due: dict[Key, ReservationItem] = {}
     early: list[ExpiryMessage] = []
     for message in messages:
         if message.key not in found:
             continue
         record = read(ReservationItem, found[message.key])
-        if record.status != State.HELD or record.expires_at != message.expires_at:
+        if record.status not in _TIMED or record.expires_at != message.expires_at:
             continue
         if record.expires_at - now >= SHORT_WAIT:
             early.append(message)
         else:
-            expiring[record.key] = record
-    return Sorted(list(expiring.values()), early)
+            due[record.key] = record
+    return Sorted(*_parted(due.values()), early)
 
 
-def handle(engine: Engine, queue: ExpiryQueue, messages: Sequence[ExpiryMessage]) -> set[Key]:
+def handle(engine: Engine, queue: ExpiryQueue, messages: Sequence[ExpiryMessage], tell_overdue: Overdue) -> set[Key]:
     """Expire the holds that the messages speak of, wait for those due within a second, send earlier ones round again.
 
-    A hold that others were writing all the while goes round again at once, rather than to wait until its message shows
-    again. Returns the keys for which neither could be done: they are to be delivered once more, and to lie in the dead
-    letters in the end.
+    Of those in checkout `tell_overdue` is told. A hold that others were writing all the while goes round again at once,
+    rather than to wait until its message shows again. Returns the keys for which neither could be done: they are to be
+    delivered once more, and to lie in the dead letters in the end.
     """
     todo = sort(engine, messages)
     unsent = queue.send(todo.early, engine.clock.now()) if todo.early else []
-    if not todo.expiring:
+    due = [*todo.expiring, *todo.overdue]
+    if not due:
         return {message.key for message in unsent}
-    _wait_until(engine, max(record.expires_at for record in todo.expiring))
+    _wait_until(engine, max(record.expires_at for record in due))
     left = expire(engine, todo.expiring)
     busy = [message for message in dict.fromkeys(messages) if message.key in left.busy]
     unsent += queue.send(busy, engine.clock.now()) if busy else []
-    return left.broken | {message.key for message in unsent}
+    return left.broken | _untold(todo.overdue, tell_overdue) | {message.key for message in unsent}
 
 
 class Unexpired(NamedTuple):
@@ -116,14 +127,34 @@ def expire(engine: Engine, records: Sequence[ReservationItem]) -> Unexpired:
     return left
 
 
-def sweep(engine: Engine, keys: Iterable[Key]) -> int:
-    """Expire those of the holds at `keys` whose time is past; return how many were."""
+def sweep(engine: Engine, keys: Iterable[Key], tell_overdue: Overdue) -> int:
+    """Expire those of the holds at `keys` whose time is past, and tell of those in checkout; return how many were."""
     found = engine.store.batch_get(keys)
     now = engine.clock.now()
     records = [read(ReservationItem, item) for item in found.values()]
-    lapsed = [record for record in records if record.status == State.HELD and record.expires_at <= now]
+    lapsed, overdue = _parted(record for record in records if record.expires_at <= now)
     left = expire(engine, lapsed)
-    return len(lapsed) - len(left.busy) - len(left.broken)
+    untold = _untold(overdue, tell_overdue)
+    return len(lapsed) - len(left.busy) - len(left.broken) + len(overdue) - len(untold)
+
+
+def _parted(records: Iterable[ReservationItem]) -> tuple[list[ReservationItem], list[ReservationItem]]:
+    """Return those of the records that are held, and those that are in checkout."""
+    timed = list(records)
+    held = [record for record in timed if record.status == State.HELD]
+    return held, [record for record in timed if record.status == State.CHECKING_OUT]
+
+
+def _untold(records: Iterable[ReservationItem], tell_overdue: Overdue) -> set[Key]:
+    """Tell of each reservation that its time to pay is over; return the keys of those of whom it could not be told."""
+    untold = set()
+    for record in records:
+        try:
+            tell_overdue(record)
+        except HoldfastError:
+            _logger.exception("the deadline of a checkout could not be told", extra={"reservation": record.id})
+            untold.add(record.key)
+    return untold
 
 
 def _expire_each(engine: Engine, records: Sequence[ReservationItem], left: Unexpired) -> None:
