@@ -8,6 +8,7 @@ from pynamodb.connection import Connection
 
 from holdfast.platform.dynamodb import Store, connect
 from local.dynamodb_local import DynamoDBLocal
+from tests.engine.fair import Fair, opened
 from tests.engine.faults import Calls
 from tests.engine.shop import Shop
 from tests.engine.storm import CLIENTS, Storm
@@ -17,6 +18,12 @@ from tests.engine.storm import CLIENTS, Storm
 def shop(store: Store) -> Shop:
     """A shop with nothing on sale yet."""
     return Shop(store)
+
+
+@pytest.fixture
+def fair(shop: Shop) -> Fair:
+    """The shop with something of every kind on sale."""
+    return opened(shop)
 
 
 @pytest.fixture
