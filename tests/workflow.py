@@ -93,7 +93,11 @@ class Definition:
         optional = {"Type", "Comment", "ResultSelector", "Retry", "Catch"}
         _known(state, _FIELDS[kind] | {"Type", "Comment"}, _FIELDS[kind] - optional, name)
         for rule in state.get("Choices", ()):
-            _known(rule, {"Variable", "StringEquals", "Next"}, {"Variable", "StringEquals", "Next"}, name)
+            if "Or" in rule:
+                _known(rule, {"Or", "Next"}, {"Or", "Next"}, name)
+            for test in rule.get("Or", [{key: value for key, value in rule.items() if key != "Next"}]):
+                kinds = {"Variable", "IsPresent"} if "IsPresent" in test else {"Variable", "StringEquals"}
+                _known(test, kinds, kinds, name)
             self._there(rule["Next"])
         for retrier in state.get("Retry", ()):
             _known(retrier, _RETRIER, {"ErrorEquals", "MaxAttempts"}, name)
@@ -499,14 +503,26 @@ def _leave(run: Run, following: str) -> None:
 
 
 def _choose(name: str, state: State, data: Data) -> str:
-    """Return where a Choice leads; about something absent, or no text, it is an error as on AWS."""
+    """Return where a Choice leads: along the first rule that holds, or the first of whose tests one does."""
     for rule in state["Choices"]:
-        value = _found(rule["Variable"], data, name)
-        if not isinstance(value, str):
-            raise Broken(f"{name}: {rule['Variable']} is {value!r}, which is no text")
-        if value == rule["StringEquals"]:
+        if any([_holds(name, test, data) for test in rule.get("Or", [rule])]):
             return str(rule["Next"])
     return str(state["Default"])
+
+
+def _holds(name: str, test: Mapping[str, Any], data: Data) -> bool:
+    """Return whether a test holds; one for equality about something absent, or no text, is an error as on AWS."""
+    try:
+        value = _found(test["Variable"], data, name)
+    except Broken:
+        if "IsPresent" in test:
+            return not test["IsPresent"]
+        raise
+    if "IsPresent" in test:
+        return bool(test["IsPresent"])
+    if not isinstance(value, str):
+        raise Broken(f"{name}: {test['Variable']} is {value!r}, which is no text")
+    return bool(value == test["StringEquals"])
 
 
 def _names(wanted: Sequence[str], name: str) -> bool:
