@@ -47,8 +47,8 @@ format: environment  ## put the code into the house's format
 	@$(BIN)/ruff check --fix --quiet .
 	@$(BIN)/ruff format --quiet .
 
-lock: environment  ## resolve dependencies anew and write both lock files
-	@$(BIN)/python -m local.lock
+lock: environment  ## resolve dependencies and write the lock and what follows from it (UPGRADE=1 takes the newest)
+	@$(BIN)/python -m local.lock $(if $(UPGRADE),--upgrade)
 
 openapi: environment  ## write openapi.json from the code
 	@$(BIN)/python -m local.openapi

@@ -1,4 +1,4 @@
-"""Write the one lock, and the vendor layer's requirements as the part of it that functions need; or check both."""
+"""Write the one lock, and from it the requirements of each layer of third-party packages; or check them all."""
 
 import argparse
 import subprocess
@@ -11,7 +11,9 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "requirements.lock"
-VENDOR = ROOT / "layers" / "vendor" / "requirements.txt"
+LAYERS: dict[str, str | None] = {"vendor": None, "signing": "signing"}
+"""The layers of third-party packages, and the dependency group that each is of; None for the run-time dependencies."""
+
 # The Lambda runtime brings boto3 and what it stands on; jmespath stays because Powertools asks for it itself.
 BROUGHT_BY_RUNTIME = {"boto3", "botocore", "s3transfer", "urllib3", "python-dateutil", "six"}
 HEADER = "# Derived from requirements.lock; `make lock` writes it, `make lint` proves it.\n"
@@ -42,12 +44,23 @@ def declared(group: str | None = None) -> list[Requirement]:
     return [Requirement(line) for line in lines]
 
 
-def runtime_packages() -> set[str]:
-    """The run-time dependencies and all that they need, as installed, without what the runtime brings."""
+def requirements(layer: str) -> Path:
+    """The requirements file of a layer."""
+    return ROOT / "layers" / layer / "requirements.txt"
+
+
+def packages(layer: str) -> set[str]:
+    """What a layer brings; the vendor layer is under every function, so no other repeats what it has."""
+    wanted = _needed(LAYERS[layer])
+    return wanted if layer == "vendor" else wanted - packages("vendor")
+
+
+def _needed(group: str | None) -> set[str]:
+    """What is declared and all that it needs, as installed, without what the runtime brings."""
     from importlib.metadata import requires
 
     wanted: set[str] = set()
-    waiting = declared()
+    waiting = declared(group)
     while waiting:
         requirement = waiting.pop()
         name = canonicalize_name(requirement.name)
@@ -59,49 +72,54 @@ def runtime_packages() -> set[str]:
     return wanted
 
 
-def vendor_requirements(lock: str) -> str:
-    """The vendor layer's requirements file."""
+def layer_requirements(lock: str, layer: str) -> str:
+    """What a layer's requirements file has to say."""
     blocks = pins(lock)
-    return HEADER + "".join(blocks[name] for name in sorted(runtime_packages()))
+    return HEADER + "".join(blocks[name] for name in sorted(packages(layer)))
 
 
 def disagreements() -> list[str]:
     """What is wrong with the committed lock files, a sentence each."""
     lock = LOCK.read_text()
-    found = []
-    if VENDOR.read_text() != vendor_requirements(lock):
-        found.append(f"{VENDOR.relative_to(ROOT)} is not of the lock")
+    found = [
+        f"{requirements(layer).relative_to(ROOT)} is not of the lock"
+        for layer in LAYERS
+        if requirements(layer).read_text() != layer_requirements(lock, layer)
+    ]
     if "://" in lock:
         found.append("requirements.lock names a host")
     pinned = versions(lock)
-    for requirement in declared() + declared("dev"):
+    for requirement in declared() + declared("signing") + declared("dev"):
         version = pinned.get(canonicalize_name(requirement.name))
         if version is None or version not in requirement.specifier:
             found.append(f"requirements.lock does not meet {requirement}")
     return found
 
 
-def write() -> None:
-    """Resolve anew, for every Python and machine the project is for."""
+def write(upgrade: bool) -> None:
+    """Resolve, for every Python and machine the project is for; pins that still fit stay, but not with `upgrade`."""
     subprocess.run(
         [
-            "uv", "pip", "compile", "pyproject.toml", "--group", "dev", "--universal", "--python-version", "3.11",
-            "--generate-hashes", "--no-annotate", "--custom-compile-command", "make lock", "--upgrade", "--quiet",
-            "--output-file", LOCK.name,
+            "uv", "pip", "compile", "pyproject.toml", "--group", "signing", "--group", "dev", "--universal",
+            "--python-version", "3.11", "--generate-hashes", "--no-annotate", "--custom-compile-command", "make lock",
+            "--quiet", "--output-file", LOCK.name, *(["--upgrade"] if upgrade else []),
         ],
         cwd=ROOT,
         stdout=subprocess.DEVNULL,
         check=True,
     )  # fmt: skip
-    VENDOR.write_text(vendor_requirements(LOCK.read_text()))
+    for layer in LAYERS:
+        requirements(layer).write_text(layer_requirements(LOCK.read_text(), layer))
 
 
 def main() -> int:
-    """Write both files, or with --check say what is wrong with them."""
+    """Write the files, or with --check say what is wrong with them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="change nothing, only say what does not agree")
-    if not parser.parse_args().check:
-        write()
+    parser.add_argument("--upgrade", action="store_true", help="take the newest of everything")
+    asked = parser.parse_args()
+    if not asked.check:
+        write(asked.upgrade)
         return 0
     found = disagreements()
     for sentence in found:

@@ -3,6 +3,7 @@
 import importlib.metadata
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -10,10 +11,9 @@ from local import build, lock
 from local.lambda_runtime import PYTHON
 
 VENDOR = build.BUILD / "VendorLayer" / "python"
+SIGNING = build.BUILD / "SigningLayer" / "python"
 HOLDFAST = build.BUILD / "HoldfastLayer" / "python"
-PINNED = {
-    block.split("==")[0]: block.split("==")[1].split()[0] for block in lock.pins(lock.VENDOR.read_text()).values()
-}
+PINNED = {layer: lock.versions(lock.requirements(layer).read_text()) for layer in lock.LAYERS}
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -23,22 +23,37 @@ def _built() -> None:
 
 @pytest.mark.parametrize(
     "package",
-    ["pydantic", "pydantic_core", "pynamodb", "aws_lambda_powertools", "jmespath", "phonenumbers", "tzdata"],
+    ["pydantic", "pydantic_core", "pynamodb", "aws_lambda_powertools", "jmespath", "phonenumbers", "tzdata", "httpx"],
 )
 def test_the_vendor_layer_brings_every_package_that_functions_import(package: str) -> None:
     assert (VENDOR / package / "__init__.py").is_file()
 
 
-def test_the_vendor_layer_holds_exactly_what_is_locked() -> None:
+@pytest.mark.parametrize(("layer", "site"), [("vendor", VENDOR), ("signing", SIGNING)])
+def test_a_layer_holds_exactly_what_is_locked(layer: str, site: Path) -> None:
     found = {
         distribution.name.lower().replace("_", "-"): distribution.version
-        for distribution in importlib.metadata.distributions(path=[str(VENDOR)])
+        for distribution in importlib.metadata.distributions(path=[str(site)])
     }
-    assert found == PINNED
+    assert found == PINNED[layer]
 
 
-def test_functions_and_tests_run_on_the_same_versions() -> None:
-    assert {name: importlib.metadata.version(name) for name in PINNED} == PINNED
+@pytest.mark.parametrize("layer", PINNED)
+def test_functions_and_tests_run_on_the_same_versions(layer: str) -> None:
+    assert {name: importlib.metadata.version(name) for name in PINNED[layer]} == PINNED[layer]
+
+
+def test_no_layer_repeats_what_another_has() -> None:
+    assert not PINNED["vendor"].keys() & PINNED["signing"].keys()
+
+
+def test_both_layers_together_sign_and_make_requests() -> None:
+    code = (
+        "import httpx; from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey as Key;"
+        "key = Key.generate(); key.public_key().verify(key.sign(b'code'), b'code'); httpx.Client().close()"
+    )
+    environment = {"PYTHONPATH": f"{VENDOR}:{SIGNING}"}
+    subprocess.run([*PYTHON, "-c", code], env=environment, check=True)
 
 
 def test_the_vendor_layer_brings_the_time_zones_that_lambda_has_none_of() -> None:
@@ -55,12 +70,14 @@ def test_the_vendor_layer_leaves_the_sdk_to_the_runtime(package: str) -> None:
 
 def test_layers_are_compiled_once_and_never_checked_against_their_source() -> None:
     suffix = f".{sys.implementation.cache_tag}.pyc"
-    for module in (VENDOR / "pydantic" / "__init__.py", HOLDFAST / "holdfast" / "__init__.py"):
+    packages = (VENDOR / "pydantic", SIGNING / "cryptography", HOLDFAST / "holdfast")
+    for module in (package / "__init__.py" for package in packages):
         compiled = module.parent / "__pycache__" / f"__init__{suffix}"
         flags = int.from_bytes(compiled.read_bytes()[4:8], "little")
         assert flags == 0b01, "hash-based and unchecked"
 
 
 def test_the_layers_carry_no_tests_and_no_stubs() -> None:
-    odd = [path for path in VENDOR.rglob("*") if path.name in {"tests", "test"} or path.suffix == ".pyi"]
+    found = [*VENDOR.rglob("*"), *SIGNING.rglob("*")]
+    odd = [path for path in found if path.name in {"tests", "test"} or path.suffix == ".pyi"]
     assert odd == []
