@@ -20,6 +20,7 @@ from local.dynamodb_local import DynamoDBLocal
 from local.terminal import Failure
 
 _SETTINGS = {
+    "CHECKOUT_WORKFLOW_ARN": "arn:aws:states:us-east-1:000000000000:stateMachine:holdfast-checkout",
     "DEFAULT_CURRENCY": "USD",
     "EXTEND_SECONDS": "300",
     "HOLD_SECONDS": "600",

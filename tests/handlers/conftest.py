@@ -20,7 +20,10 @@ ENVIRONMENT = {
     "AWS_SECRET_ACCESS_KEY": "testing",
     "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_REGION": "us-east-1",
+    "CHECKOUT_SECONDS": "600",
+    "CHECKOUT_WORKFLOW_ARN": "arn:aws:states:us-east-1:123456789012:stateMachine:holdfast-checkout",
     "DEFAULT_CURRENCY": "USD",
+    "DEFAULT_PAYMENT_PROVIDERS": "sandbox",
     "EXTEND_SECONDS": "300",
     "HOLD_SECONDS": "600",
     "HOLD_SECONDS_MAX": "3600",
@@ -29,6 +32,8 @@ ENVIRONMENT = {
     "LOG_LEVEL": "INFO",
     "POWERTOOLS_METRICS_NAMESPACE": "Holdfast",
     "POWERTOOLS_SERVICE_NAME": "holdfast",
+    "REFUND_WORKFLOW_ARN": "arn:aws:states:us-east-1:123456789012:stateMachine:holdfast-refund",
+    "SECRETS_PREFIX": "/holdfast",
     "TABLE_NAME": TABLE,
     "VENUE_HOLD_SECONDS": "900",
 }
@@ -64,7 +69,7 @@ def aws(_account: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch) -> Aws:
     expiry_queue, dead_letters = (sqs.create_queue(QueueName=uuid.uuid4().hex)["QueueUrl"] for _ in range(2))
     monkeypatch.setenv("EXPIRY_QUEUE_URL", expiry_queue)
     monkeypatch.setenv("DEAD_LETTER_QUEUE_URL", dead_letters)
-    _forget(["expiry", "expiry_scheduler"])
+    _forget(["event_recorder", "expiry", "expiry_scheduler"])
     account = Aws(dynamodb, sqs, expiry_queue, dead_letters)
     account.empty()
     return account

@@ -21,7 +21,12 @@ def record(number: int, new: Any = None, old: Any = None) -> dict[str, Any]:
         "eventName": kind,
         "eventSource": "aws:dynamodb",
         "eventSourceARN": "arn:aws:dynamodb:us-east-1:123456789012:table/holdfast-main/stream/2026",
-        "dynamodb": {"SequenceNumber": str(number), "StreamViewType": "NEW_AND_OLD_IMAGES", **images},
+        "dynamodb": {
+            "ApproximateCreationDateTime": 1772359200.0,
+            "SequenceNumber": str(number),
+            "StreamViewType": "NEW_AND_OLD_IMAGES",
+            **images,
+        },
     }
 
 

@@ -4,6 +4,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from holdfast.checkout.history import MARKETPLACE
+
 Properties = dict[str, dict[str, Any]]
 OfType = Callable[[str], Properties]
 
@@ -27,10 +29,25 @@ def test_every_stream_consumer_has_bounds_and_a_dead_letter_target(of_type: OfTy
         assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
 
 
-def test_the_stream_consumer_sees_only_what_falls_due(of_type: OfType) -> None:
+def test_the_scheduler_sees_only_what_falls_due(of_type: OfType) -> None:
     mapping = of_type("AWS::Lambda::EventSourceMapping")["ExpirySchedulerFunctionTableStream"]
     (only,) = mapping["FilterCriteria"]["Filters"]
     assert json.loads(only["Pattern"]) == {"dynamodb": {"NewImage": {"due": {"N": [{"exists": True}]}}}}
+
+
+def test_history_is_of_orders_charges_and_the_reservations_that_are_orders(of_type: OfType) -> None:
+    mapping = of_type("AWS::Lambda::EventSourceMapping")["EventRecorderFunctionTableStream"]
+    patterns = [
+        json.loads(wanted["Pattern"])["dynamodb"]["NewImage"] for wanted in mapping["FilterCriteria"]["Filters"]
+    ]
+    assert [pattern["sk"]["S"] for pattern in patterns] == [[{"prefix": kind}] for kind in ("O#", "C#", "R#")]
+    assert [pattern.get("source") for pattern in patterns] == [None, None, {"S": [MARKETPLACE]}]
+
+
+def test_a_stream_has_no_more_consumers_than_its_shards_serve_at_once(of_type: OfType) -> None:
+    """AWS advises against more than two readers of one shard."""
+    mappings = of_type("AWS::Lambda::EventSourceMapping").values()
+    assert len([mapping for mapping in mappings if mapping["EventSourceArn"]["Fn::GetAtt"][1] == "StreamArn"]) == 2
 
 
 def test_every_queue_consumer_has_a_dead_letter_queue_and_reports_single_failures(of_type: OfType) -> None:
@@ -82,4 +99,5 @@ def test_consumers_may_do_what_their_sources_ask(production: dict[str, Any]) -> 
     reading_a_queue = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
     reading_a_stream = {"dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"}
     assert reading_a_queue <= allowed("ExpiryFunctionRole")
-    assert reading_a_stream | {"sqs:SendMessage"} <= allowed("ExpirySchedulerFunctionRole")
+    for role in ("ExpirySchedulerFunctionRole", "EventRecorderFunctionRole"):
+        assert reading_a_stream | {"sqs:SendMessage"} <= allowed(role)

@@ -50,7 +50,7 @@ def test_no_function_reserves_concurrency_that_a_small_account_does_not_have(fun
 
 
 def test_code_and_layers_unzipped_fit_a_function(functions: Properties) -> None:
-    layers = sum(_bytes(layer) for layer in ("VendorLayer", "HoldfastLayer"))
+    layers = sum(_bytes(layer) for layer in ("VendorLayer", "SigningLayer", "HoldfastLayer"))
     for name in functions:
         assert _bytes(name) + layers <= UNZIPPED_BYTES, name
 

@@ -21,6 +21,7 @@ from local import build
 
 TENANT = "some-shop"
 CONTEXT = to_context(Caller(TENANT, "key-1", frozenset(service_keys.ROLES)))
+MACHINES = "arn:aws:states:us-east-1:123456789012:stateMachine:holdfast-"
 RESOURCES = {"table": "Table", "identity": "IdentityTable", "expiry": "ExpiryQueue", "dead": "DeadLetterQueue"}
 
 
@@ -130,6 +131,11 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
             "HOLD_SECONDS_MAX": "3600",
             "EXTEND_SECONDS": "60",
             "DEFAULT_CURRENCY": "USD",
+            "CHECKOUT_SECONDS": "600",
+            "CHECKOUT_WORKFLOW_ARN": f"{MACHINES}checkout",
+            "REFUND_WORKFLOW_ARN": f"{MACHINES}refund",
+            "SECRETS_PREFIX": "/holdfast",
+            "DEFAULT_PAYMENT_PROVIDERS": "sandbox",
         }.items():
             monkeypatch.setenv(name, value)
         made = World({path.parent.name: _module(path.parent.name) for path in build.ROOT.glob("functions/*/app.py")})

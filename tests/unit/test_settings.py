@@ -22,6 +22,11 @@ GOOD = {
     "VENUE_HOLD_SECONDS": "900",
     "EXTEND_SECONDS": "300",
     "DEFAULT_CURRENCY": "USD",
+    "CHECKOUT_SECONDS": "600",
+    "CHECKOUT_WORKFLOW_ARN": "arn:aws:states:eu-central-1:123456789012:stateMachine:holdfast-checkout",
+    "REFUND_WORKFLOW_ARN": "arn:aws:states:eu-central-1:123456789012:stateMachine:holdfast-refund",
+    "SECRETS_PREFIX": "/holdfast",
+    "DEFAULT_PAYMENT_PROVIDERS": "stripe,razorpay",
 }
 
 

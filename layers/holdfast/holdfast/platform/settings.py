@@ -7,6 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 _S = TypeVar("_S", bound="Settings")
 
+_MACHINE = "^arn:[^:]+:states:[^:]+:[^:]+:stateMachine:[A-Za-z0-9_-]+$"
+
 
 class Settings(BaseModel):
     """Settings by the names of their environment variables; a missing or malformed one stops the function at once.
@@ -29,14 +31,76 @@ class TableSettings(Settings):
     table_name: str = Field(alias="TABLE_NAME", min_length=3)
 
 
+class CheckoutWorkflowSettings(TableSettings):
+    """The table, and the state machine that checks out."""
+
+    checkout_workflow_arn: str = Field(alias="CHECKOUT_WORKFLOW_ARN", pattern=_MACHINE)
+
+
+class RefundWorkflowSettings(TableSettings):
+    """The table, and the state machine that refunds."""
+
+    refund_workflow_arn: str = Field(alias="REFUND_WORKFLOW_ARN", pattern=_MACHINE)
+
+
+class WorkflowSettings(CheckoutWorkflowSettings, RefundWorkflowSettings):
+    """The table, and both state machines."""
+
+
+class SecretSettings(Settings):
+    """Under which name all secrets of this deployment are kept."""
+
+    secrets_prefix: str = Field(alias="SECRETS_PREFIX", pattern="^/[A-Za-z0-9-]+$")
+
+
+class ProviderNameSettings(Settings):
+    """The payment providers of tenants that have not chosen any, separated by commas."""
+
+    default_payment_providers: str = Field(alias="DEFAULT_PAYMENT_PROVIDERS", pattern="^([a-z]+(,[a-z]+)*)?$")
+
+
+class ProviderSettings(SecretSettings, ProviderNameSettings):
+    """What is needed to reach the payment providers of tenants."""
+
+
+class CheckoutSettings(CheckoutWorkflowSettings, ProviderSettings):
+    """The table, the checkout's state machine and the payment providers."""
+
+
+class PaymentSettings(TableSettings, ProviderNameSettings):
+    """The table, and the payment providers of tenants that have not chosen any."""
+
+
+class OrdersSettings(WorkflowSettings, SecretSettings):
+    """The table, both state machines, and where the keys are that sign ticket codes."""
+
+
+class CheckInSettings(TableSettings, SecretSettings):
+    """The table, and where the keys are that sign ticket codes."""
+
+
+class WebhooksSettings(WorkflowSettings, ProviderSettings):
+    """The table, both state machines and the payment providers."""
+
+
+class CheckoutClaimsSettings(WorkflowSettings):
+    """The table, both state machines, and how long a buyer has to pay, in seconds."""
+
+    checkout_seconds: int = Field(alias="CHECKOUT_SECONDS", ge=1, le=86_400)
+
+
+class CheckoutPaymentsSettings(WorkflowSettings, ProviderSettings):
+    """The table, both state machines and the payment providers."""
+
+
 class FlashDealsSettings(TableSettings):
     """The table, and how long a hold lasts, in seconds."""
 
     hold_seconds: int = Field(alias="HOLD_SECONDS", ge=1, le=86_400)
 
 
-class ReserveAndCheckoutSettings(FlashDealsSettings):
-    """The table, and how long a hold lasts, in seconds."""
+class ReserveAndCheckoutSettings(FlashDealsSettings, CheckoutWorkflowSettings):
+    """The table, how long a hold lasts, in seconds, and the checkout's state machine."""
 
 
 class ListingHoldSettings(TableSettings):
@@ -72,50 +136,70 @@ class EventsSettings(CurrencySettings):
     """The table, and the currency of a ticket type that names none."""
 
 
-class MarketplaceSettings(ListingHoldSettings, CurrencySettings):
-    """The table, how long an order locks a ticket, in seconds, and the currency that tickets are priced in."""
+class MarketplaceSettings(ListingHoldSettings, CurrencySettings, CheckoutWorkflowSettings):
+    """The table, how long an order locks a ticket, in seconds, the currency of tickets, and the checkout's machine."""
 
 
 class UsersSettings(AuthorizerSettings):
     """Where everybody is kept whom a tenant knows by phone."""
 
 
-class BookingsSettings(VenueHoldSettings, UsersSettings):
-    """The table, how long a hall is held, in seconds, and where customers are kept."""
+class BookingsSettings(VenueHoldSettings, UsersSettings, WorkflowSettings):
+    """The table, how long a hall is held, in seconds, where customers are kept, and both state machines."""
 
 
-class ExpirySettings(TableSettings):
-    """The table, and the queue that messages go round in."""
-
-    expiry_queue_url: str = Field(alias="EXPIRY_QUEUE_URL", min_length=1)
-
-
-class ExpirySchedulerSettings(Settings):
-    """The queue of expiry messages, and where records go that cannot be read."""
+class ExpiryQueueSettings(Settings):
+    """The queue of expiry messages."""
 
     expiry_queue_url: str = Field(alias="EXPIRY_QUEUE_URL", min_length=1)
+
+
+class DeadLetterSettings(Settings):
+    """Where records go that cannot be read."""
+
     dead_letter_queue_url: str = Field(alias="DEAD_LETTER_QUEUE_URL", min_length=1)
 
 
-class HealthSettings(AuthorizerSettings, ExpirySettings):
+class ExpirySettings(ExpiryQueueSettings, CheckoutWorkflowSettings):
+    """The table, the queue that messages go round in, and the checkout's state machine."""
+
+
+class ExpirySchedulerSettings(ExpiryQueueSettings, DeadLetterSettings):
+    """The queue of expiry messages, and where records go that cannot be read."""
+
+
+class EventRecorderSettings(TableSettings, DeadLetterSettings):
+    """The table, and where records go that cannot be read."""
+
+
+class HealthSettings(AuthorizerSettings, TableSettings, ExpiryQueueSettings):
     """Everything whose health is told."""
 
 
 SETTINGS_BY_FUNCTION: dict[str, type[Settings]] = {
     "authorizer": AuthorizerSettings,
     "bookings": BookingsSettings,
+    "check_in": CheckInSettings,
+    "checkout": CheckoutSettings,
+    "checkout_claims": CheckoutClaimsSettings,
+    "checkout_payments": CheckoutPaymentsSettings,
+    "compensations": WorkflowSettings,
+    "event_recorder": EventRecorderSettings,
     "events": EventsSettings,
     "expiry": ExpirySettings,
     "expiry_scheduler": ExpirySchedulerSettings,
     "flash_deals": FlashDealsSettings,
     "health": HealthSettings,
     "marketplace": MarketplaceSettings,
+    "orders": OrdersSettings,
     "products": ProductsSettings,
     "reservations": ReservationsSettings,
     "reserve_and_checkout": ReserveAndCheckoutSettings,
-    "sweeper": TableSettings,
+    "settings": PaymentSettings,
+    "sweeper": WorkflowSettings,
     "users": UsersSettings,
     "venues": TableSettings,
+    "webhooks": WebhooksSettings,
 }
 """Which settings each function reads; functions not named here read none."""
 
