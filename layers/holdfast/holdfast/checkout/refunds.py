@@ -1,0 +1,239 @@
+"""Asking for refunds: what is to be paid back is taken of the order first, and only then does a workflow pay it.
+
+So no two refunds pay the same twice, however many are asked for at once (PROTOCOL.md 23). A refund's name follows from
+the request, or from the payment, that it is for: asking again starts nothing twice.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from pynamodb.expressions.update import Action
+
+from holdfast.checkout.admitted import admitted_beyond
+from holdfast.checkout.charges import name_of_attempt
+from holdfast.checkout.looking import until
+from holdfast.checkout.opening import START_WITHIN
+from holdfast.checkout.orders import change, writing
+from holdfast.checkout.states import BOUGHT, RefundStatus
+from holdfast.platform.dynamodb import Cancelled, Contended, Put, Update, Write
+from holdfast.platform.errors import Busy, Fault, InvariantBroken, NotRefundable
+from holdfast.platform.items import ChargeItem, LineMap, OrderItem, RefundItem, ReturnMap
+from holdfast.platform.money import share_of
+from holdfast.platform.tables import Key, due_bucket, execution_name, name_of, order_beside, refund_of
+from holdfast.platform.workflows import Workflows
+from holdfast.reservations.engine import Engine
+from holdfast.reservations.idempotency import KeyedRequest, hash_of
+
+OURSELVES = "holdfast"
+"""Who asks for the refund of a payment that bought nothing."""
+
+OVER = frozenset({RefundStatus.COMPLETED, RefundStatus.FAILED})
+"""The states in which a refund stays as it is."""
+
+PercentOf = Callable[[LineMap], int]
+"""Returns the share, in per cent, that is paid back of the price of a line."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A wish to give back so many of an order's line, by its place from 0; None for all that is left of it."""
+
+    line: int
+    quantity: int | None = None
+
+
+def whole_price(_: LineMap) -> int:
+    """Return that all of a line's price is paid back."""
+    return 100
+
+
+def name_for(order: OrderItem, keyed: KeyedRequest | None) -> str:
+    """Return the name of the refund that a request makes: by its key, or without one by the order as it was read."""
+    if keyed is None:
+        return f"v{order.version}"
+    return hash_of([keyed.user, keyed.route, keyed.key])[:16]
+
+
+def left_of(order: OrderItem) -> list[int]:
+    """Return how many of each line of an order were not given back, and are not about to be."""
+    return [line.quantity - returned for line, returned in zip(order.lines, order.returned, strict=True)]
+
+
+def request(
+    engine: Engine,
+    workflows: Workflows,
+    order: OrderItem,
+    wanted: Sequence[Wanted] | None,
+    percent_of: PercentOf,
+    requested_by: str,
+    reason: str,
+    keyed: KeyedRequest | None,
+    name: str,
+) -> RefundItem:
+    """Take what is `wanted` back, None being all that is left, and start to pay it back; return the refund.
+
+    `name` tells it from the order's other refunds: one that is there already is returned as it is, its workflow started
+    if it was not; `keyed` is a request about this order alone. Written in one transaction: the refund, what the order
+    has left to give back, the idempotency record. Raises NotRefundable where the order is not bought, has less left, or
+    a ticket that would be given back was let in; OrderNotFound, IdempotencyKeyReused and Busy.
+    """
+    key = refund_of(order.key, name)
+
+    def prepare(current: OrderItem) -> Sequence[Write] | None:
+        if engine.store.get(RefundItem, key) is not None:
+            if keyed is not None:
+                keyed.replay(engine.store)
+            return None
+        now = engine.clock.now()
+        quantities = _quantities(current, wanted)
+        refund = _refund(key, current, quantities, percent_of, now)
+        refund.requested_by, refund.reason = requested_by, reason
+        price = refund.amount_minor + refund.fee_minor
+        if price > current.refundable_minor:
+            raise NotRefundable
+        remembered = [] if keyed is None else [keyed.record({"refund_id": refund.id}, now)]
+        taken = writing(current, now, taken_back(current, refund, -1))
+        return [*remembered, Put(refund, RefundItem.pk.does_not_exist()), taken]
+
+    change(engine, order.key, prepare)
+    refund = read_refund(engine, key)
+    start(workflows, refund)
+    return refund
+
+
+def request_stray(
+    engine: Engine,
+    workflows: Workflows,
+    order: OrderItem,
+    charge: ChargeItem,
+    reason: str,
+    beside: Sequence[Write] = (),
+) -> RefundItem:
+    """Start to pay back a payment that bought nothing, once however often it is asked for; return the refund.
+
+    Written in one transaction: the refund, what is `beside` it. Raises Cancelled where a condition of `beside` fails,
+    and Busy.
+    """
+    key = refund_of(order.key, f"c{name_of(charge.key)}")
+    for attempt in engine.retries:
+        refund = engine.store.get(RefundItem, key)
+        if refund is None:
+            refund = _stray(key, charge, reason, engine.clock.now())
+            writes = [Put(refund, RefundItem.pk.does_not_exist()), *beside]
+            try:
+                engine.store.make(writes)
+            except Contended:
+                engine.retries.wait(attempt)
+                continue
+            except Cancelled as refusal:
+                if not refusal.contended and key not in refusal.seen(writes):
+                    raise
+                engine.retries.wait(attempt)
+                continue
+        start(workflows, refund)
+        return refund
+    raise Busy
+
+
+def start(workflows: Workflows, refund: RefundItem) -> None:
+    """Start the workflow of a refund that is not over; raises Busy, the refund being kept, and Unavailable."""
+    if refund.status not in OVER:
+        order = order_beside(refund.key)
+        run: Mapping[str, object] = {"order": order._asdict(), "refund": refund.key._asdict(), "outcomes": {}}
+        workflows.start(execution_name(refund.key), run)
+
+
+def read_refund(engine: Engine, key: Key) -> RefundItem:
+    """Return the refund at `key`, read consistently; raises InvariantBroken, as refunds are never deleted."""
+    refund = engine.store.get(RefundItem, key)
+    if refund is None:
+        raise InvariantBroken(f"there is no refund at {key}")
+    return refund
+
+
+def wait_for(engine: Engine, key: Key, seconds: float) -> RefundItem:
+    """Return the refund at `key` once it is over, or `seconds` are."""
+    return until(engine, seconds, lambda: read_refund(engine, key), lambda refund: refund.status in OVER)
+
+
+def touching(refund: RefundItem, now: int, actions: Sequence[Action]) -> Update:
+    """Return the write that makes a change at `now` (ms) to a refund that nobody wrote since it was read."""
+    touched = [*actions, RefundItem.version.add(1), RefundItem.updated_at.set(now)]
+    return Update(refund.key, touched, RefundItem.version == refund.version)
+
+
+def taken_back(order: OrderItem, refund: RefundItem, sign: int) -> list[Action]:
+    """Return what a refund takes of what the order has left to give back (-1), or gives to it again (1)."""
+    returned = [int(number) for number in order.returned]
+    for part in refund.lines:
+        returned[part.line] -= sign * part.quantity
+    price = refund.amount_minor + refund.fee_minor
+    return [OrderItem.returned.set(returned), OrderItem.refundable_minor.add(sign * price)]
+
+
+def _quantities(order: OrderItem, wanted: Sequence[Wanted] | None) -> dict[int, int]:
+    """Return how many of which lines are given back; raises NotRefundable, naming every wish that cannot be."""
+    if order.status not in BOUGHT:
+        raise NotRefundable("Only what is bought can be given back.")
+    left = left_of(order)
+    if wanted is None:
+        wanted = [Wanted(line) for line, here in enumerate(left) if here]
+    found: dict[int, int] = {}
+    faults = []
+    for place, wish in enumerate(wanted):
+        here = left[wish.line] - found.get(wish.line, 0) if wish.line < len(left) else 0
+        quantity = here if wish.quantity is None else wish.quantity
+        keep = here - quantity
+        if not 0 < quantity <= here:
+            faults.append(Fault(f"items.{place}", "There is not that much of this left to give back.", "not_left"))
+        elif admitted_beyond(order, wish.line, keep):
+            faults.append(Fault(f"items.{place}", "A ticket of this was let in already.", "already_admitted"))
+        else:
+            found[wish.line] = found.get(wish.line, 0) + quantity
+    if faults or not found:
+        raise NotRefundable(faults=faults)
+    return found
+
+
+def _refund(key: Key, order: OrderItem, quantities: Mapping[int, int], percent_of: PercentOf, now: int) -> RefundItem:
+    """Return the refund of so many of each line; what is not paid back of their price is kept as a fee."""
+    amount = price = 0
+    for line, quantity in quantities.items():
+        here = order.lines[line].unit_price_minor * quantity
+        price += here
+        amount += share_of(here, percent_of(order.lines[line]))
+    return RefundItem(
+        *key,
+        user_id=order.user_id,
+        status=RefundStatus.PENDING.value,
+        charge=name_of_attempt(order.attempt) if amount else None,
+        lines=[ReturnMap(line=line, quantity=quantity) for line, quantity in quantities.items()],
+        amount_minor=amount,
+        fee_minor=price - amount,
+        currency=order.currency,
+        version=1,
+        created_at=now,
+        updated_at=now,
+        due=now + START_WITHIN,
+        due_bucket=due_bucket(key),
+    )
+
+
+def _stray(key: Key, charge: ChargeItem, reason: str, now: int) -> RefundItem:
+    return RefundItem(
+        *key,
+        user_id=charge.user_id,
+        status=RefundStatus.PENDING.value,
+        charge=name_of(charge.key),
+        lines=[],
+        amount_minor=charge.amount_minor,
+        fee_minor=0,
+        currency=charge.currency,
+        reason=reason,
+        requested_by=OURSELVES,
+        version=1,
+        created_at=now,
+        updated_at=now,
+        due=now + START_WITHIN,
+        due_bucket=due_bucket(key),
+    )
