@@ -505,7 +505,8 @@ def _leave(run: Run, following: str) -> None:
 def _choose(name: str, state: State, data: Data) -> str:
     """Return where a Choice leads: along the first rule that holds, or the first of whose tests one does."""
     for rule in state["Choices"]:
-        if any([_holds(name, test, data) for test in rule.get("Or", [rule])]):
+        held = [_holds(name, test, data) for test in rule.get("Or", [rule])]
+        if any(held):
             return str(rule["Next"])
     return str(state["Default"])
 
