@@ -9,10 +9,11 @@ from holdfast.checkout import payment_steps, refund_steps
 from holdfast.checkout.claims_steps import Run
 from holdfast.checkout.desk import PaymentDesk
 from holdfast.checkout.faults import StepFault
+from holdfast.checkout.payment_settings import ProvidersUsed
 from holdfast.checkout.payments.registry import Providers
 from holdfast.platform.dynamodb import connect
 from holdfast.platform.errors import HoldfastError
-from holdfast.platform.secrets import ParameterSecrets
+from holdfast.platform.secrets import SecretParameters
 from holdfast.platform.settings import CheckoutPaymentsSettings, settings
 from holdfast.platform.tables import Key
 from holdfast.platform.workflows import StepFunctions
@@ -26,7 +27,8 @@ def desk() -> PaymentDesk:
     """Return what this warm function's steps work with."""
     known = settings(CheckoutPaymentsSettings)
     engine = Engine(connect(known.table_name))
-    providers = Providers(engine.store, ParameterSecrets(known.secrets_prefix), known.default_providers)
+    used = ProvidersUsed(engine.store, known.default_payment_providers)
+    providers = Providers(engine.store, SecretParameters(known.secrets_prefix), used)
     return PaymentDesk(engine, StepFunctions(known.checkout_workflow_arn), providers)
 
 

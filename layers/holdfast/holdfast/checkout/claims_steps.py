@@ -11,6 +11,7 @@ from pynamodb.expressions.update import Action
 
 from holdfast.checkout.charges import key_of_attempt
 from holdfast.checkout.desk import Desk
+from holdfast.checkout.opening import read_order
 from holdfast.checkout.orders import change, writing
 from holdfast.checkout.outcomes import is_under_way, reason_said
 from holdfast.checkout.states import OrderState
@@ -59,6 +60,8 @@ def begin(desk: Desk, run: Run) -> str:
         return "late"
 
     def beside(record: ReservationItem) -> Sequence[Write]:
+        if not _is_of(order, record):
+            raise ReservationOver
         actions: list[Action] = [OrderItem.deadline.set(record.expires_at), OrderItem.version.add(1)]
         return [Update(run.order, actions, OrderItem.attempt == run.attempt)]
 
@@ -74,8 +77,11 @@ def confirm(desk: Desk, run: Run) -> str:
 
     Undone by `withdraw`.
     """
+    order = read_order(desk.engine, run.order)
     try:
         record = _reservation(desk, run)
+        if not _is_of(order, record):
+            return "taken"
         if record.status == State.EXPIRED:
             reacquire(desk.engine, run.reservation, run.attempt)
         else:
@@ -191,6 +197,11 @@ def _reservation(desk: Desk, run: Run) -> ReservationItem:
     if record is None:
         raise ReservationNotFound
     return record
+
+
+def _is_of(order: OrderItem, record: ReservationItem) -> bool:
+    """Return whether a reservation is what the order is for: an older client may have bought a part of it since."""
+    return [line.attribute_values for line in order.lines] == [line.attribute_values for line in record.lines]
 
 
 def _closing(state: OrderState) -> list[Action]:

@@ -7,6 +7,7 @@ it again, or by the sweeper (PROTOCOL.md 21).
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from holdfast.checkout.looking import until
 from holdfast.checkout.states import BOUGHT, UNDER_WAY, OrderState
 from holdfast.platform.dynamodb import Cancelled, Contended, Put, Write
 from holdfast.platform.errors import (
@@ -34,10 +35,6 @@ FREE = "free"
 
 START_WITHIN = 60_000
 """Milliseconds after which the sweeper looks whether an order's workflow was started."""
-
-_FIRST_LOOK = 0.05
-_LONGEST_LOOK = 0.4
-"""Seconds between looks at an order that is waited for: the first, doubling to the longest."""
 
 
 @dataclass(frozen=True)
@@ -155,15 +152,12 @@ def wait_for(engine: Engine, key: Key, attempt: int, seconds: float, until_actio
 
     Only with `until_action` is it returned as soon as the buyer has something to do. Raises OrderNotFound.
     """
-    look = _FIRST_LOOK
-    while True:
-        order = read_order(engine, key)
+
+    def is_done(order: OrderItem) -> bool:
         acts = until_action and order.status == OrderState.AWAITING_PAYMENT
-        if order.status not in UNDER_WAY or order.attempt != attempt or acts or seconds <= 0:
-            return order
-        engine.retries.sleep(min(look, seconds))
-        seconds -= look
-        look = min(2 * look, _LONGEST_LOOK)
+        return order.status not in UNDER_WAY or order.attempt != attempt or acts
+
+    return until(engine, seconds, lambda: read_order(engine, key), is_done)
 
 
 def read_order(engine: Engine, key: Key) -> OrderItem:

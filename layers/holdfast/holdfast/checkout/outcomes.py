@@ -36,11 +36,16 @@ def settle(
     def prepare(order: OrderItem) -> Sequence[Write] | None:
         if not is_under_way(order, attempt) or order.outcome is not None:
             return beside or None
-        said = json.dumps({"outcome": outcome, "reason": reason})
-        return [writing(order, engine.clock.now(), [OrderItem.outcome.set(said)]), *beside]
+        return [writing(order, engine.clock.now(), [saying(outcome, reason)]), *beside]
 
     order = change(engine, key, prepare)
     return answer_again(engine, workflows, order.key, attempt)
+
+
+def saying(outcome: Outcome, reason: str | None = None) -> Action:
+    """Return what makes an order say what became of the payment that it waits for."""
+    action: Action = OrderItem.outcome.set(json.dumps({"outcome": outcome, "reason": reason}))
+    return action
 
 
 def answer_again(engine: Engine, workflows: Workflows, key: Key, attempt: int) -> OrderItem:

@@ -19,7 +19,7 @@ from holdfast.checkout.orders import writing
 from holdfast.checkout.outcomes import is_under_way
 from holdfast.checkout.payments.port import Payment, PaymentState, Provider, Refund, RefundState
 from holdfast.checkout.states import ChargeState, OrderState
-from holdfast.platform.dynamodb import Cancelled, Contended, Put, Write
+from holdfast.platform.dynamodb import Cancelled, Contended, Put, Update, Write
 from holdfast.platform.errors import Busy, OrderNotFound
 from holdfast.platform.items import ChargeItem, OrderItem
 from holdfast.platform.tables import tenant_of
@@ -87,6 +87,7 @@ def void(desk: PaymentDesk, run: Run) -> str:
         return "voided"
     payment = _found(desk, order, charge)
     if payment is None:
+        _book_voided(desk, charge)
         return "voided"
     if payment.state in (PaymentState.PENDING, PaymentState.AUTHORISED):
         payment = _provider(desk, charge).void(payment, key_for(charge, "void"))
@@ -94,6 +95,18 @@ def void(desk: PaymentDesk, run: Run) -> str:
     money = totals(payment.captured_minor, payment.refunded_minor, 0) if captured else ()
     _book(desk, run, payment, money)
     return "captured" if captured else "voided"
+
+
+def _book_voided(desk: PaymentDesk, charge: ChargeItem) -> None:
+    """Write down that there is no payment, so that one which comes all the same is seen to come too late.
+
+    Raises Busy where a webhook wrote the charge meanwhile: the provider has to be asked again.
+    """
+    actions = [ChargeItem.status.set(ChargeState.VOIDED.value), ChargeItem.version.add(1)]
+    try:
+        desk.engine.store.write(Update(charge.key, actions, ChargeItem.version == charge.version))
+    except Cancelled as overtaken:
+        raise Busy from overtaken
 
 
 def refund(desk: PaymentDesk, run: Run) -> str:

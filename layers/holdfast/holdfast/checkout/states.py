@@ -42,7 +42,7 @@ ORDER_FOLLOWERS: dict[OrderState, frozenset[OrderState]] = {
             OrderState.FAILED,
         }
     ),
-    OrderState.PAYMENT_FAILED: frozenset({OrderState.PENDING}),
+    OrderState.PAYMENT_FAILED: frozenset({OrderState.PENDING, OrderState.CANCELLED}),
     OrderState.EXPIRED: frozenset({OrderState.PENDING}),
     OrderState.COMPLETED: frozenset({OrderState.PARTIALLY_REFUNDED, OrderState.REFUNDED, OrderState.CANCELLED}),
     OrderState.PARTIALLY_REFUNDED: frozenset(

@@ -91,6 +91,11 @@ def is_unit(key: Key) -> bool:
     return _kind(key) in ("SEATS", "LISTING")
 
 
+def is_shard(key: Key) -> bool:
+    """Return whether `key` is that of a counter shard."""
+    return _kind(key) == "POOL"
+
+
 def is_day(key: Key) -> bool:
     """Return whether `key` is that of a day of a calendar."""
     return _kind(key) == "DAY"

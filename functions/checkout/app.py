@@ -1,0 +1,201 @@
+"""Checking out: what a reservation holds is bought by a workflow, which the answer may wait for (WIRE.md, 0 and 3)."""
+
+import re
+from functools import cache
+from typing import Annotated
+
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
+from aws_lambda_powertools.event_handler.openapi.params import Header, Path
+
+from holdfast.checkout import deals, opening, orders
+from holdfast.checkout.charges import key_of_attempt
+from holdfast.checkout.checkout_wire import CheckoutBody, MarketplacePayment, MarketplacePaymentBody
+from holdfast.checkout.opening import PaymentChoice
+from holdfast.checkout.order_wire import Order, shown
+from holdfast.checkout.payment_settings import ProvidersUsed
+from holdfast.checkout.states import BOUGHT, UNDER_WAY
+from holdfast.platform import http
+from holdfast.platform.caller import Caller
+from holdfast.platform.dynamodb import connect
+from holdfast.platform.errors import (
+    CheckoutUnderWay,
+    Forbidden,
+    OrderNotFound,
+    PaymentFailed,
+    PaymentRequired,
+    ProviderNotUsed,
+    ReservationNotFound,
+    ReservationOver,
+    Unavailable,
+)
+from holdfast.platform.fields import OptionalKey, RequiredKey
+from holdfast.platform.items import OrderItem, ReservationItem
+from holdfast.platform.settings import CheckoutSettings, settings
+from holdfast.platform.tables import Keys, public_id
+from holdfast.platform.workflows import StepFunctions
+from holdfast.reservations import reading
+from holdfast.reservations.engine import Engine
+from holdfast.reservations.idempotency import KeyedRequest, hash_of
+
+app = APIGatewayRestResolver(
+    enable_validation=True, response_validation_error_http_code=500, json_body_deserializer=http.read_json
+)
+
+LONGEST_WAIT = 15
+"""Seconds that an answer waits for its order at most: well inside the function's own time, and API Gateway's."""
+
+_MARKETPLACE = "orders"
+"""The source of the reservations that are orders of the marketplace."""
+
+ReservationId = Annotated[
+    str,
+    Path(
+        pattern=r"^[a-z]-[A-Za-z0-9_-]{1,80}$",
+        description="A reservation's id, or that of a booking or a marketplace order.",
+        examples=["r-abcdefghijklmnop-0123456789abcdef0123456789abcdef"],
+    ),
+]
+
+
+@cache
+def engine() -> Engine:
+    """Return this warm function's engine."""
+    return Engine(connect(settings(CheckoutSettings).table_name))
+
+
+@cache
+def _workflows() -> StepFunctions:
+    return StepFunctions(settings(CheckoutSettings).checkout_workflow_arn)
+
+
+@cache
+def _providers() -> ProvidersUsed:
+    return ProvidersUsed(engine().store, settings(CheckoutSettings).default_payment_providers)
+
+
+@app.post(
+    "/api/v1/reservations/<reservation_id>/checkout",
+    status_code=202,
+    tags=["orders"],
+    summary="Buy what a reservation holds",
+    responses={
+        **http.answers(202, "The order; its workflow is at it, or the buyer has something to do."),
+        **http.answers(
+            200,
+            "The order in its final state, bought or not.",
+            ReservationNotFound,
+            ReservationOver,
+            CheckoutUnderWay,
+            PaymentRequired,
+            ProviderNotUsed,
+        ),
+    },
+)
+def check_out(
+    reservation_id: ReservationId,
+    body: CheckoutBody,
+    idempotency_key: RequiredKey,
+    prefer: Annotated[
+        str | None, Header(description="`wait=N`: answer with the final state, if it comes within N s.")
+    ] = None,
+) -> Response[Order]:
+    """Pay and buy everything that is held; twice, or two at once, is one order and one payment."""
+    caller = http.caller_of(app)
+    record = _held(caller, reservation_id)
+    wanted = None if body.payment is None else PaymentChoice(body.payment.provider, body.payment.token)
+    keyed = KeyedRequest(
+        caller.tenant,
+        record.user_id,
+        "check-out-reservation",
+        idempotency_key,
+        hash_of([reservation_id, body.model_dump(mode="json")]),
+    )
+    order = _opened(caller, record, wanted, keyed)
+    seconds = seconds_of(prefer)
+    if seconds:
+        order = opening.wait_for(engine(), order.key, order.attempt, seconds, until_action=True)
+    return Response(202 if order.status in UNDER_WAY else 200, http.JSON, shown(order))
+
+
+@app.post(
+    "/api/payments",
+    status_code=201,
+    tags=["marketplace"],
+    summary="Pay for an order",
+    responses=http.answers(
+        201,
+        "The order is paid, and complete.",
+        OrderNotFound,
+        ReservationOver,
+        PaymentFailed,
+        CheckoutUnderWay,
+        ProviderNotUsed,
+        conflict=400,
+    ),
+)
+def pay(body: MarketplacePaymentBody, idempotency_key: OptionalKey = None) -> MarketplacePayment:
+    """Pay for the ticket that an order locks, and wait until it is bought."""
+    http.refuse_with(app, 400)
+    caller = http.caller_of(app)
+    key = Keys(caller.tenant).by_view_id("o", body.order_id)
+    record = None if key is None else engine().store.get(ReservationItem, key)
+    if record is None or record.source != _MARKETPLACE:
+        raise OrderNotFound
+    if caller.acts_on() not in (None, record.user_id):
+        raise Forbidden
+    keyed = None
+    if idempotency_key is not None:
+        said = hash_of(body.model_dump(mode="json"))
+        keyed = KeyedRequest(caller.tenant, record.user_id, "payments", idempotency_key, said)
+    provider = body.provider or next(iter(_providers().of(caller.tenant)), None)
+    if provider is None:
+        raise ProviderNotUsed
+    order = _opened(caller, record, PaymentChoice(provider, body.token), keyed)
+    order = opening.wait_for(engine(), order.key, order.attempt, LONGEST_WAIT, until_action=True)
+    if order.status not in BOUGHT:
+        raise _unpaid(order)
+    charge = key_of_attempt(order.key, order.attempt)
+    return MarketplacePayment(id=order.id if order.total_minor == 0 else public_id(charge, None))
+
+
+def _held(caller: Caller, reservation_id: str) -> ReservationItem:
+    """Return the reservation that an id names, in whichever of its views; raises ReservationNotFound."""
+    keys = Keys(caller.tenant)
+    key = keys.by_view_id("o", reservation_id) or keys.by_view_id("b", reservation_id)
+    if key is None:
+        return reading.find(engine(), caller.tenant, reservation_id, caller.acts_on())
+    return reading.find(engine(), caller.tenant, public_id(key, None), caller.acts_on())
+
+
+def _opened(
+    caller: Caller, record: ReservationItem, wanted: PaymentChoice | None, keyed: KeyedRequest | None
+) -> OrderItem:
+    """Open the order that buys a reservation, start its workflow, and return it; or the one that the key opened."""
+    known = keyed.replay(engine().store) if keyed else None
+    if known is not None:
+        return _started(orders.find(engine(), caller.tenant, known["order_id"], None))
+    choice = opening.choose(caller.roles, _providers().of(caller.tenant), wanted, reading.total_of(record))
+    if record.life is not None:
+        record = deals.whole_hold(engine(), record)
+    return _started(opening.open_order(engine(), record, choice, keyed))
+
+
+def _started(order: OrderItem) -> OrderItem:
+    opening.start(_workflows(), order)
+    return order
+
+
+def _unpaid(order: OrderItem) -> PaymentFailed | Unavailable:
+    """Return what a client that waits for its order to be paid is told where that did not come."""
+    refusal = Unavailable() if order.status == "pending" else PaymentFailed()
+    refusal.extra = {"order_id": order.id, "reason": order.reason or "action_required"}
+    return refusal
+
+
+def seconds_of(prefer: str | None) -> int:
+    """Return for how long a client wants to wait, by its Prefer header (RFC 7240): 0 unless it says, at most 15."""
+    found = re.search(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,4})", prefer or "")
+    return min(LONGEST_WAIT, int(found[1])) if found else 0
+
+
+handler = http.entry(app)
