@@ -28,7 +28,7 @@ from holdfast.platform.items import ReservationItem
 from holdfast.platform.tables import DUE_BUCKETS, Key, is_hold
 from holdfast.reservations.ending import cancel, confirm
 from holdfast.reservations.engine import HoldLengths, LineRequest
-from holdfast.reservations.expiry import handle, sweep
+from tests.engine.expiring import handle, sweep
 from tests.engine.faults import Answer, Call, Calls, conflict, silence_after, throttled
 from tests.engine.shop import ListQueue, ManualClock, Shop
 

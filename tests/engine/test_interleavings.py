@@ -9,9 +9,9 @@ from holdfast.platform.items import PoolShardItem, ReservationItem
 from holdfast.platform.tables import Key, id_of
 from holdfast.reservations import deal_holds, reading
 from holdfast.reservations.ending import confirm
-from holdfast.reservations.expiry import handle
 from holdfast.reservations.extension import extend
 from tests.engine.box_office import BoxOffice, row
+from tests.engine.expiring import handle
 from tests.engine.faults import Answer, Call, Calls, conflict, meanwhile, throttled
 from tests.engine.shop import ListQueue, ManualClock, Shop, best, seat
 

@@ -9,8 +9,8 @@ from holdfast.platform.errors import IdempotencyKeyReused, TooManyLines
 from holdfast.platform.items import IdempotencyItem, ProductItem
 from holdfast.platform.tables import Keys, id_of
 from holdfast.reservations.ending import cancel, confirm
-from holdfast.reservations.expiry import handle
 from holdfast.reservations.extension import extend
+from tests.engine.expiring import handle
 from tests.engine.faults import Calls, Crash, crash_after, crash_before, meanwhile
 from tests.engine.shop import ListQueue, Shop, refusal
 

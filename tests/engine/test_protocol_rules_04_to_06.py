@@ -9,8 +9,8 @@ from holdfast.claims.sold_out import REMEMBERED_FOR
 from holdfast.platform.errors import Busy, MixedCurrencies, Refused, ReservationNotFound
 from holdfast.reservations import deal_holds, reading
 from holdfast.reservations.ending import cancel, confirm
-from holdfast.reservations.expiry import handle
 from holdfast.reservations.extension import extend
+from tests.engine.expiring import handle
 from tests.engine.faults import Answer, Call, Calls, Trouble, conflict, meanwhile
 from tests.engine.shop import ListQueue, Shop
 

@@ -16,8 +16,9 @@ from holdfast.platform.queues import ExpiryMessage
 from holdfast.reservations import deal_holds, reading
 from holdfast.reservations.ending import cancel, confirm
 from holdfast.reservations.engine import HoldLengths
-from holdfast.reservations.expiry import due_of, expire, handle, sweep
+from holdfast.reservations.expiry import due_of, expire
 from holdfast.reservations.extension import extend
+from tests.engine.expiring import handle, sweep
 from tests.engine.faults import Calls, conflict, meanwhile
 from tests.engine.shop import ListQueue, Shop
 

@@ -10,8 +10,8 @@ from holdfast.platform.errors import Busy, HoldfastError, HoldTaken, SeatsNotHel
 from holdfast.platform.items import ReservationItem
 from holdfast.platform.tables import Key
 from holdfast.reservations.ending import cancel, confirm, withdraw
-from holdfast.reservations.expiry import handle
 from holdfast.reservations.extension import extend
+from tests.engine.expiring import handle
 from tests.engine.fair import EVENING, LENGTH, TROUBLES, Fair
 from tests.engine.faults import Calls, Crash, conflict, meanwhile
 from tests.engine.shop import (

@@ -12,8 +12,8 @@ from holdfast.platform.errors import HoldTaken, Malformed, ReservationOver, TooM
 from holdfast.platform.items import DayItem, ReservationItem
 from holdfast.reservations.ending import cancel, confirm, withdraw
 from holdfast.reservations.engine import HoldLengths
-from holdfast.reservations.expiry import handle
 from holdfast.reservations.extension import extend
+from tests.engine.expiring import handle
 from tests.engine.faults import Answer, Call, Calls, conflict, meanwhile, throttled
 from tests.engine.shop import HALL, HOUR, ListQueue, ManualClock, Shop, hall, refusal, units
 

@@ -19,8 +19,8 @@ from holdfast.platform.errors import (
 from holdfast.platform.items import ReservationItem, UnitItem
 from holdfast.platform.tables import is_hold
 from holdfast.reservations.ending import cancel, confirm, withdraw
-from holdfast.reservations.expiry import handle, sweep
 from holdfast.reservations.extension import extend
+from tests.engine.expiring import handle, sweep
 from tests.engine.faults import Answer, Call, Calls, cancelled, conflict, meanwhile, throttled
 from tests.engine.shop import ListQueue, ManualClock, Shop, refusal, resale, seat, units
 

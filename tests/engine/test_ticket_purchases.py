@@ -11,8 +11,8 @@ from holdfast.platform.errors import Busy, MixedCurrencies, Refused, Reservation
 from holdfast.platform.items import ReservationItem, UnitItem
 from holdfast.reservations.ending import cancel, confirm, lapse
 from holdfast.reservations.engine import LineRequest
-from holdfast.reservations.expiry import handle
 from tests.engine.box_office import STANDING, BoxOffice, row, standing
+from tests.engine.expiring import handle
 from tests.engine.faults import Answer, Call, Calls, Crash, conflict, crash_after, crash_before, meanwhile, throttled
 from tests.engine.shop import ListQueue, Shop, seat
 

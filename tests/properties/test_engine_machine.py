@@ -42,10 +42,11 @@ from holdfast.platform.tables import Key, is_hold, key_of
 from holdfast.reservations import deal_holds
 from holdfast.reservations.ending import cancel, confirm
 from holdfast.reservations.engine import HoldLengths
-from holdfast.reservations.expiry import due_of, handle, sweep
+from holdfast.reservations.expiry import due_of
 from holdfast.reservations.extension import extend
 from local.dynamodb_local import DynamoDBLocal
 from tests.engine.audit import all_items, audit
+from tests.engine.expiring import handle, sweep
 from tests.engine.shop import ListQueue, ManualClock, Shop
 from tests.properties.mishaps import MISHAPS, MeetsMishaps, Mishap
 
