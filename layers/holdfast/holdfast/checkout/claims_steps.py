@@ -13,7 +13,7 @@ from holdfast.checkout.charges import key_of_attempt
 from holdfast.checkout.desk import Desk
 from holdfast.checkout.opening import read_order
 from holdfast.checkout.orders import change, writing
-from holdfast.checkout.outcomes import is_under_way, reason_said
+from holdfast.checkout.outcomes import is_under_way, reason_said, was_bought
 from holdfast.checkout.states import OrderState
 from holdfast.platform.dynamodb import Update, Write
 from holdfast.platform.errors import HoldTaken, ReservationNotFound, ReservationOver
@@ -109,7 +109,10 @@ def release(desk: Desk, run: Run) -> str:
     """Undo `begin`: back to the hold as it was, or given back where its time is over or the buyer cancelled.
 
     Returns the reservation's state then; "confirmed" only where this checkout confirmed it, and `withdraw` is needed.
+    What was bought after all stays so: "over".
     """
+    if was_bought(read_order(desk.engine, run.order), run.attempt):
+        return "over"
     try:
         record = _reservation(desk, run)
         if record.status == State.CHECKING_OUT:

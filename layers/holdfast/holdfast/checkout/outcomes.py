@@ -7,7 +7,7 @@ from typing import Literal
 from pynamodb.expressions.update import Action
 
 from holdfast.checkout.orders import change, writing
-from holdfast.checkout.states import UNDER_WAY
+from holdfast.checkout.states import BOUGHT, UNDER_WAY, OrderState
 from holdfast.platform.dynamodb import Write
 from holdfast.platform.items import OrderItem
 from holdfast.platform.tables import Key
@@ -78,6 +78,11 @@ def reason_said(order: OrderItem) -> str | None:
     """Return the reason that came with what was said of the order's payment, if one did."""
     reason: str | None = json.loads(order.outcome)["reason"] if order.outcome is not None else None
     return reason
+
+
+def was_bought(order: OrderItem, attempt: int) -> bool:
+    """Return whether this attempt bought the order, so that nothing of it may be undone but by a refund."""
+    return order.attempt == attempt and order.status in BOUGHT | {OrderState.REFUNDED}
 
 
 def is_under_way(order: OrderItem, attempt: int) -> bool:

@@ -16,7 +16,7 @@ from holdfast.checkout.claims_steps import Run
 from holdfast.checkout.desk import PaymentDesk
 from holdfast.checkout.opening import EXTERNAL
 from holdfast.checkout.orders import writing
-from holdfast.checkout.outcomes import is_under_way
+from holdfast.checkout.outcomes import is_under_way, was_bought
 from holdfast.checkout.payments.port import Payment, PaymentState, Provider, Refund, RefundState
 from holdfast.checkout.states import ChargeState, OrderState
 from holdfast.platform.dynamodb import Cancelled, Contended, Put, Update, Write
@@ -25,6 +25,7 @@ from holdfast.platform.items import ChargeItem, OrderItem
 from holdfast.platform.tables import tenant_of
 
 _PAID = (PaymentState.AUTHORISED, PaymentState.CAPTURED)
+_NOTHING_LEFT = (ChargeState.VOIDED, ChargeState.REFUNDED)
 _SETTLED = (ChargeState.AUTHORISED, ChargeState.COMPLETED)
 
 
@@ -83,7 +84,7 @@ def capture(desk: PaymentDesk, run: Run) -> str:
 def void(desk: PaymentDesk, run: Run) -> str:
     """Undo `authorise`, whatever is known of it: "voided" once nothing is to be paid, "captured" where it was paid."""
     order, charge = _order(desk, run), _charge(desk, run)
-    if charge is None or charge.status in (ChargeState.VOIDED, ChargeState.REFUNDED):
+    if charge is None or charge.status in _NOTHING_LEFT or was_bought(order, run.attempt):
         return "voided"
     payment = _found(desk, order, charge)
     if payment is None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from holdfast.checkout import opening
 from holdfast.checkout.orders import change, writing
-from holdfast.checkout.outcomes import is_under_way
+from holdfast.checkout.outcomes import is_under_way, was_bought
 from holdfast.checkout.states import UNDER_WAY, RefundStatus
 from holdfast.platform.dynamodb import Cancelled, Contended, Update, Write
 from holdfast.platform.items import OrderItem, RefundItem, ReservationItem
@@ -38,7 +38,7 @@ def resume_order(engine: Engine, workflows: Workflows, key: Key) -> bool:
     found = workflows.state(opening.run_name(order))
     if found is None:
         opening.start(workflows, order)
-    again = execution_name(order.key, order.attempt, "again")
+    again = f"{opening.run_name(order)}-again"
     if found is RunState.OVER:
         found = workflows.state(again)
         if found is None:
@@ -69,8 +69,8 @@ def resume_refund(engine: Engine, workflows: Workflows, key: Key) -> bool:
 def take_up(engine: Engine, machines: Mapping[str, Workflows], message: Mapping[str, Any], message_id: str) -> None:
     """Start a run for what another run left to people, once a message; raises ValueError for a message that is none.
 
-    An order that is closed meanwhile has nothing left but a payment to void. Raises OrderNotFound, Busy and
-    Unavailable.
+    An order that is closed meanwhile has nothing left but a payment to void, and one that was bought not even that.
+    Raises OrderNotFound, Busy and Unavailable.
     """
     try:
         machine, run = message["machine"], message["run"]
@@ -84,6 +84,8 @@ def take_up(engine: Engine, machines: Mapping[str, Workflows], message: Mapping[
     except (KeyError, TypeError) as wrong:
         raise ValueError("not what a workflow leaves") from wrong
     known = opening.read_order(engine, order)
+    if was_bought(known, attempt):
+        return
     further_run = _run(engine, known) if is_under_way(known, attempt) else {**run, "mode": "walk_back", "outcomes": {}}
     workflows.start(execution_name(order, attempt, *further), further_run)
 
