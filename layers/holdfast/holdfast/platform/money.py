@@ -18,7 +18,7 @@ def to_minor(amount: Decimal, currency: str) -> int:
     """Return a decimal amount in minor units; raises ValueError where it is negative, too high or finer than those."""
     if not amount.is_finite() or not 0 <= amount <= MOST_MINOR:
         raise ValueError("not an amount that can be charged")
-    minor = amount.scaleb(_exponent(currency))
+    minor = amount.scaleb(places_of(currency))
     if minor != minor.to_integral_value() or minor > MOST_MINOR:
         raise ValueError(f"finer than {currency} has units for")
     return int(minor)
@@ -39,8 +39,9 @@ def share_of(minor: int, percent: int) -> int:
 
 def from_minor(minor: int, currency: str) -> Decimal:
     """Return minor units as the exact decimal amount, with as many places as the currency has."""
-    return Decimal(minor).scaleb(-_exponent(currency))
+    return Decimal(minor).scaleb(-places_of(currency))
 
 
-def _exponent(currency: str) -> int:
+def places_of(currency: str) -> int:
+    """Return how many decimal places the currency has (ISO 4217)."""
     return _EXPONENTS.get(currency, 2)
