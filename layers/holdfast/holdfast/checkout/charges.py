@@ -38,6 +38,7 @@ def charge_for(order: OrderItem, now: int) -> ChargeItem:
         status=ChargeState.CREATED.value,
         attempt=order.attempt,
         provider=order.provider,
+        payment_token=order.payment_token,
         amount_minor=order.total_minor,
         currency=order.currency,
         version=1,
@@ -54,7 +55,7 @@ def request_of(charge: ChargeItem, order: OrderItem) -> PaymentRequest:
         attempt=charge.attempt,
         amount_minor=charge.amount_minor,
         currency=charge.currency,
-        token=order.payment_token,
+        token=charge.payment_token,
         key=key_for(charge, "authorise"),
     )
 
@@ -65,8 +66,10 @@ def key_for(charge: ChargeItem, call: str) -> str:
 
 
 def agrees(charge: ChargeItem, payment: Payment) -> bool:
-    """Return whether a payment is of what the charge asks for."""
-    return (payment.amount_minor, payment.currency) == (charge.amount_minor, charge.currency)
+    """Return whether a payment is of what the charge asks for, and all of it is here still where it was taken."""
+    here = payment.captured_minor - payment.refunded_minor if payment.state is PaymentState.CAPTURED else None
+    wanted = (charge.amount_minor, charge.currency)
+    return wanted == (payment.amount_minor, payment.currency) and here in (None, charge.amount_minor)
 
 
 def booked(charge: ChargeItem, payment: Payment, now: int) -> Update:
@@ -74,6 +77,7 @@ def booked(charge: ChargeItem, payment: Payment, now: int) -> Update:
     actions: list[Action] = [
         ChargeItem.status.set(state_of(payment).value),
         ChargeItem.payment_id.set(payment.id),
+        ChargeItem.payment_token.remove(),
         ChargeItem.captured_minor.set(payment.captured_minor),
         ChargeItem.refunded_minor.set(payment.refunded_minor),
         ChargeItem.version.add(1),

@@ -406,13 +406,15 @@ class ChargeItem(Item):
     """One payment for an order, as its provider has it; `version` rises with every write.
 
     An order has one charge an attempt, and one more for each payment that came without being asked for. `payment_id`
-    is the provider's; `action` (JSON) is what the buyer has to do to pay.
+    is the provider's; `action` (JSON) is what the buyer has to do to pay. `payment_token` is kept until the provider's
+    payment is known: the same may have to be asked of it again.
     """
 
     user_id = UnicodeAttribute()
     status = UnicodeAttribute()
     attempt = IntegerAttribute()
     provider = UnicodeAttribute()
+    payment_token = UnicodeAttribute(null=True)
     payment_id = UnicodeAttribute(null=True)
     amount_minor = IntegerAttribute()
     currency = UnicodeAttribute()
