@@ -4,6 +4,7 @@ from itertools import product
 
 import pytest
 
+from holdfast.checkout.charges import agrees
 from holdfast.checkout.payments.port import Payment, PaymentState
 from holdfast.checkout.states import (
     CHARGE_FOLLOWERS,
@@ -16,7 +17,6 @@ from holdfast.checkout.webhook_decisions import (
     ABOUT_CLOSED_ORDERS,
     PAYING_BACK,
     Transition,
-    agrees,
     decide,
     has_money,
     stray_name,

@@ -8,6 +8,7 @@ back, in whichever order events come. Money in an order that is closed as not pa
 from enum import StrEnum
 from hashlib import sha256
 
+from holdfast.checkout.charges import agrees, state_of
 from holdfast.checkout.payments.port import Payment, PaymentState
 from holdfast.checkout.states import BOUGHT, UNDER_WAY, ChargeState, OrderState
 from holdfast.platform.items import ChargeItem, OrderItem
@@ -40,7 +41,8 @@ PAYING_BACK = frozenset({Transition.RETURN, Transition.STRAY})
 ABOUT_CLOSED_ORDERS = PAYING_BACK | {Transition.LATE}
 """The transitions that no workflow checks: the provider is asked before them, since an event may be old."""
 
-_KNOWN = frozenset({ChargeState.AUTHORISED, ChargeState.COMPLETED, ChargeState.REFUNDED})
+_WITH_MONEY = frozenset({ChargeState.AUTHORISED, ChargeState.COMPLETED})
+_KNOWN = _WITH_MONEY | {ChargeState.REFUNDED}
 _MAY_BE_LATE = frozenset({OrderState.PAYMENT_FAILED, OrderState.EXPIRED})
 _NEVER_MADE = frozenset({PaymentState.DECLINED, PaymentState.VOIDED})
 
@@ -65,16 +67,7 @@ def decide(order: OrderItem, charge: ChargeItem | None, payment: Payment, attemp
 
 def has_money(payment: Payment) -> bool:
     """Return whether there is money in a payment: set aside, or taken and not paid back whole."""
-    captured = payment.state == PaymentState.CAPTURED and payment.refunded_minor < payment.captured_minor
-    return captured or payment.state == PaymentState.AUTHORISED
-
-
-def agrees(charge: ChargeItem, payment: Payment) -> bool:
-    """Return whether a payment with money in it is of just what its charge asked for."""
-    wanted = (charge.amount_minor, charge.currency)
-    if payment.state == PaymentState.CAPTURED:
-        return wanted == (payment.captured_minor - payment.refunded_minor, payment.currency)
-    return wanted == (payment.amount_minor, payment.currency)
+    return state_of(payment) in _WITH_MONEY
 
 
 def stray_name(payment_id: str) -> str:
