@@ -7,12 +7,14 @@ from typing import Annotated
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.openapi.params import Header, Path
 
-from holdfast.checkout import deals, opening, orders
+from holdfast.checkout import buyer_answers, deals, opening, orders
 from holdfast.checkout.charges import key_of_attempt
 from holdfast.checkout.checkout_wire import CheckoutBody, MarketplacePayment, MarketplacePaymentBody
+from holdfast.checkout.desk import PaymentDesk
 from holdfast.checkout.opening import PaymentChoice
 from holdfast.checkout.order_wire import Order, shown
 from holdfast.checkout.payment_settings import ProvidersUsed
+from holdfast.checkout.payments.registry import Providers
 from holdfast.checkout.states import BOUGHT, UNDER_WAY
 from holdfast.platform import http
 from holdfast.platform.caller import Caller
@@ -30,8 +32,9 @@ from holdfast.platform.errors import (
 )
 from holdfast.platform.fields import OptionalKey, RequiredKey
 from holdfast.platform.items import OrderItem, ReservationItem
+from holdfast.platform.secrets import SecretParameters
 from holdfast.platform.settings import CheckoutSettings, settings
-from holdfast.platform.tables import Keys, public_id
+from holdfast.platform.tables import Keys, order_of, public_id
 from holdfast.platform.workflows import StepFunctions
 from holdfast.reservations import reading
 from holdfast.reservations.engine import Engine
@@ -174,10 +177,23 @@ def _opened(
     known = keyed.replay(engine().store) if keyed else None
     if known is not None:
         return _started(orders.find(engine(), caller.tenant, known["order_id"], None))
+    answered = None if wanted is None else _answered(record, wanted)
+    if answered is not None:
+        return answered
     choice = opening.choose(caller.roles, _providers().of(caller.tenant), wanted, reading.total_of(record))
     if record.life is not None:
         record = deals.whole_hold(engine(), record)
     return _started(opening.open_order(engine(), record, choice, keyed))
+
+
+def _answered(record: ReservationItem, wanted: PaymentChoice) -> OrderItem | None:
+    """Return the order that awaits payment, once the buyer's answer to it is taken; None where this is no answer."""
+    order = engine().store.get(OrderItem, order_of(record.key))
+    if order is None or not buyer_answers.awaits(order, wanted):
+        return None
+    known = settings(CheckoutSettings)
+    providers = Providers(engine().store, SecretParameters(known.secrets_prefix), _providers())
+    return buyer_answers.take(PaymentDesk(engine(), _workflows(), providers), order, wanted)
 
 
 def _started(order: OrderItem) -> OrderItem:

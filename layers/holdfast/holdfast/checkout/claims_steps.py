@@ -79,13 +79,9 @@ def confirm(desk: Desk, run: Run) -> str:
     """
     order = read_order(desk.engine, run.order)
     try:
-        record = _reservation(desk, run)
-        if not _is_of(order, record):
+        if not _is_of(order, _reservation(desk, run)):
             return "taken"
-        if record.status == State.EXPIRED:
-            reacquire(desk.engine, run.reservation, run.attempt)
-        else:
-            ending.confirm(desk.engine, run.reservation, checkout=run.attempt)
+        _confirm(desk, run)
     except (HoldTaken, ReservationOver, ReservationNotFound):
         return "taken"
     return "confirmed"
@@ -181,6 +177,8 @@ def reason_of(run: Run, order: OrderItem, charge: ChargeItem | None) -> str:
             return "cancelled"
     if run.said("await") == "deadline" or run.said("ask") == "unpaid":
         return "not_paid_in_time"
+    if order.outcome is not None:
+        return reason_said(order) or "cancelled"
     return "provider_unavailable" if "authorise_fault" in run.outcomes else "internal_error"
 
 
@@ -193,6 +191,19 @@ STEPS: dict[str, Callable[[Desk, Run], str]] = {
     "close": close,
 }
 """The steps by the names that the workflow's definition calls them by."""
+
+
+def _confirm(desk: Desk, run: Run) -> None:
+    """Sell what is held; what runs out at this very moment is taken again, as what had run out before."""
+    if _reservation(desk, run).status != State.EXPIRED:
+        try:
+            ending.confirm(desk.engine, run.reservation, checkout=run.attempt)
+        except ReservationOver:
+            if _reservation(desk, run).status != State.EXPIRED:
+                raise
+        else:
+            return
+    reacquire(desk.engine, run.reservation, run.attempt)
 
 
 def _reservation(desk: Desk, run: Run) -> ReservationItem:

@@ -35,11 +35,14 @@ def authorise(desk: PaymentDesk, run: Run) -> str:
     "over" where the order is not under way in this attempt, or was cancelled. Undone by `void`.
     """
     order = _order(desk, run)
-    if not is_under_way(order, run.attempt) or order.outcome is not None:
+    if not is_under_way(order, run.attempt):
         return "over"
-    charge = _charge(desk, run) or _written(desk, charge_for(order, desk.engine.clock.now()))
-    if charge.status in _SETTLED:
+    known = _charge(desk, run)
+    if known is not None and known.status in _SETTLED:
         return "authorised"
+    if order.outcome is not None:
+        return "over"
+    charge = known or _written(desk, charge_for(order, desk.engine.clock.now()))
     payment = _provider(desk, charge).authorise(request_of(charge, order))
     _book(desk, run, payment, _asked_of_buyer(payment))
     if not agrees(charge, payment):

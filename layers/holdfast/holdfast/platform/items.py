@@ -353,10 +353,10 @@ class ReservationItem(Item):
 class OrderItem(Item):
     """What a user buys or bought of one reservation, and how far that is; `version` rises with every write.
 
-    `returned` says of each line how many of it were given back, `admitted` when (ms) each ticket was let in, by line and
-    number. While a checkout runs, in the `mode` that its workflow was started in, `task_token` is that of the waiting
-    task and `outcome` (JSON) what it waits for, whichever came first (PROTOCOL.md 22); `action` (JSON) is what the
-    buyer has to do to pay.
+    `returned` says of each line how many of it were given back, `admitted` when (ms) each ticket was let in, by line
+    and number. While a checkout runs, in the `mode` that its workflow was started in, `task_token` is that of the
+    waiting task and `outcome` (JSON) what it waits for, whichever came first (PROTOCOL.md 22); `action` (JSON) is what
+    the buyer has to do to pay.
 
     Money is in minor units: `captured_minor - refunded_minor` is the price of what is confirmed plus `fee_minor`, what
     was kept of things given back; `refundable_minor` is what may still be paid back (PROTOCOL.md 23).

@@ -1,14 +1,13 @@
-"""Workflows: starting them, answering the tasks that wait, asking whether they still run (AWS Step Functions)."""
+"""Workflows: starting them, answering the tasks that wait, asking whether they still run (AWS Step Functions).
+
+The SDK is imported by the first call: functions on the hot path start none.
+"""
 
 import json
 from collections.abc import Mapping
 from enum import StrEnum
 from functools import cache
 from typing import Any, Protocol
-
-import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 
 from holdfast.platform.errors import Busy, Unavailable
 
@@ -68,6 +67,9 @@ class StepFunctions:
 @cache
 def client() -> Any:
     """Return the Step Functions client, made once, with time-outs far inside a function's own."""
+    import boto3
+    from botocore.config import Config
+
     return boto3.client(
         "stepfunctions",
         config=Config(connect_timeout=1, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3}),
@@ -76,6 +78,8 @@ def client() -> Any:
 
 def _call(operation: str, *accepted: str, **arguments: str) -> dict[str, Any] | None:
     """Make a call; None for the errors that are `accepted`. Raises Busy for a throttle, Unavailable for no answer."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
     try:
         answer: dict[str, Any] = getattr(client(), operation)(**arguments)
     except ClientError as error:

@@ -12,6 +12,10 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 
+ANSWERED = frozenset({"razorpay"})
+"""Providers whose page gives the client a signed token once the buyer has paid, which `authorise` checks."""
+
+
 class PaymentState(StrEnum):
     """What a provider's books say of a payment."""
 
