@@ -92,8 +92,8 @@ class Standing:
     taken: WebhookItem | None
 
 
-def receive(desk: Desk, tenant: str, provider_name: str, body: bytes, headers: Mapping[str, str], now: int) -> str:
-    """Take in a webhook that came for a tenant at `now` (ms), and return what it was taken as, a stable word.
+def receive(desk: Desk, tenant: str, provider_name: str, body: bytes, headers: Mapping[str, str]) -> str:
+    """Take in a webhook that came for a tenant, and return what it was taken as, a stable word.
 
     `body` is as it came, byte for byte; header names are in lower case. Written in one transaction: that the event was
     taken in, and what it changes of the order and its charge, or a refund. Raises ProviderNotUsed, SignatureRefused,
@@ -110,7 +110,7 @@ def receive(desk: Desk, tenant: str, provider_name: str, body: bytes, headers: M
     return taken_as
 
 
-def act_in_sandbox(desk: Desk, tenant: str, payment_id: str, action: "SandboxAction", now: int) -> dict[str, str]:
+def act_in_sandbox(desk: Desk, tenant: str, payment_id: str, action: "SandboxAction") -> dict[str, str]:
     """Do what a buyer does at the sandbox's page, and take in the webhooks that tell of it, in the ordinary way.
 
     Returns what was taken as what, by payment; a repeat is a repeat of the same events. Raises ProviderNotUsed,
