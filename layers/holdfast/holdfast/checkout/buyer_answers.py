@@ -1,4 +1,4 @@
-"""What a buyer brings back from the provider's page: that the order which awaits payment is paid, signed by the provider.
+"""What a buyer brings back from the provider's page: that the order which awaits payment is paid, signed by them.
 
 The webhook says the same; whichever comes first is taken.
 """
@@ -17,7 +17,7 @@ from holdfast.platform.tables import tenant_of
 
 
 def awaits(order: OrderItem, choice: PaymentChoice) -> bool:
-    """Return whether an order awaits the payment that this choice answers: asked for without a token, answered with one."""
+    """Return whether an order awaits the payment that this choice answers: asked without a token, answered with one."""
     asked = order.status == OrderState.AWAITING_PAYMENT and order.provider == choice.provider
     return asked and order.payment_token is None and choice.token is not None and choice.provider in ANSWERED
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
-
 ANSWERED = frozenset({"razorpay"})
 """Providers whose page gives the client a signed token once the buyer has paid, which `authorise` checks."""
 
