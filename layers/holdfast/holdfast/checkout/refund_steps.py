@@ -159,9 +159,9 @@ def _payment(provider: Provider, charge: ChargeItem, refund: RefundItem) -> Paym
 
 
 def _refused(engine: Engine, order_key: Key, refund: RefundItem, reason: str | None) -> None:
-    """Keep why a provider does not pay back; raises InvariantBroken where that leaves money with us for nothing."""
+    """Keep why a provider does not pay back; raises ProviderUnavailable where that leaves us money for nothing."""
     if not refund.lines:
-        raise InvariantBroken(f"{refund.id} of a payment that bought nothing was refused: {reason}")
+        raise ProviderUnavailable("The payment provider refuses to pay this back.")
 
     def prepare(_: OrderItem) -> Sequence[Write] | None:
         known = read_refund(engine, refund.key)

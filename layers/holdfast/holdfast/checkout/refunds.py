@@ -14,12 +14,13 @@ from holdfast.checkout.charges import name_of_attempt
 from holdfast.checkout.looking import until
 from holdfast.checkout.opening import START_WITHIN
 from holdfast.checkout.orders import change, writing
+from holdfast.checkout.resuming import refund_run
 from holdfast.checkout.states import BOUGHT, RefundStatus
 from holdfast.platform.dynamodb import Cancelled, Contended, Put, Update, Write
 from holdfast.platform.errors import Busy, Fault, InvariantBroken, NotRefundable
 from holdfast.platform.items import ChargeItem, LineMap, OrderItem, RefundItem, ReturnMap
 from holdfast.platform.money import share_of
-from holdfast.platform.tables import Key, due_bucket, execution_name, name_of, order_beside, refund_of
+from holdfast.platform.tables import Key, due_bucket, execution_name, name_of, refund_of
 from holdfast.platform.workflows import Workflows
 from holdfast.reservations.engine import Engine
 from holdfast.reservations.idempotency import KeyedRequest, hash_of
@@ -138,9 +139,7 @@ def request_stray(
 def start(workflows: Workflows, refund: RefundItem) -> None:
     """Start the workflow of a refund that is not over; raises Busy, the refund being kept, and Unavailable."""
     if refund.status not in OVER:
-        order = order_beside(refund.key)
-        run: Mapping[str, object] = {"order": order._asdict(), "refund": refund.key._asdict(), "outcomes": {}}
-        workflows.start(execution_name(refund.key), run)
+        workflows.start(execution_name(refund.key), refund_run(refund.key))
 
 
 def read_refund(engine: Engine, key: Key) -> RefundItem:
