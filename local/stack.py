@@ -106,6 +106,7 @@ class Stack:
             "ApiHost": "127.0.0.1",
             "AwsEndpointUrl": self.endpoint_url,
             "LogRetentionDays": "1",
+            "DefaultPaymentProviders": "sandbox",
         }
         overrides = [f"{name}={value}" for name, value in (values | parameters).items()]
         command = [self._program("sam"), "deploy", "--config-env", "local"]

@@ -21,7 +21,7 @@ def transformed(template: dict[str, Any], region: str = "us-east-1") -> dict[str
     """Plain CloudFormation, every serverless resource expanded."""
     packaged = copy.deepcopy(template)
     for name, resource in packaged["Resources"].items():
-        for location in {"CodeUri", "ContentUri"} & resource.get("Properties", {}).keys():
+        for location in {"CodeUri", "ContentUri", "DefinitionUri"} & resource.get("Properties", {}).keys():
             # `sam package` puts an address here; the translator takes no path.
             resource["Properties"][location] = f"s3://built/{name}"
     logging.getLogger("samtranslator").setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""The expiry queue: holds whose time has come give back what they hold."""
+"""The expiry queue: holds whose time has come give back what they hold, and checkouts learn that theirs is over."""
 
 from functools import cache
 from typing import Any
@@ -6,11 +6,13 @@ from typing import Any
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
+from holdfast.checkout import overdue
 from holdfast.platform.dynamodb import connect
 from holdfast.platform.queues import ExpiryMessage, SqsExpiryQueue
 from holdfast.platform.settings import ExpirySettings, settings
+from holdfast.platform.workflows import StepFunctions
 from holdfast.reservations.engine import Engine
-from holdfast.reservations.expiry import handle
+from holdfast.reservations.expiry import Overdue, handle
 
 _logger = Logger()
 _metrics = Metrics()
@@ -27,6 +29,11 @@ def _queue() -> SqsExpiryQueue:
     return SqsExpiryQueue(settings(ExpirySettings).expiry_queue_url)
 
 
+@cache
+def _tell_overdue() -> Overdue:
+    return overdue.telling(engine(), StepFunctions(settings(ExpirySettings).checkout_workflow_arn))
+
+
 @_metrics.log_metrics
 def handler(event: dict[str, Any], _: Any) -> dict[str, Any]:
     """Expire what the messages speak of; answer which messages have to come again."""
@@ -38,7 +45,7 @@ def handler(event: dict[str, Any], _: Any) -> dict[str, Any]:
         except ValueError:
             _logger.exception("unreadable expiry message")
             failures.append(record["messageId"])
-    failed = handle(engine(), _queue(), list(messages.values()))
+    failed = handle(engine(), _queue(), list(messages.values()), _tell_overdue())
     failures += [message_id for message_id, message in messages.items() if message.key in failed]
     _metrics.add_metric("ExpiryMessages", MetricUnit.Count, len(messages))
     _metrics.add_metric("ExpiryFailures", MetricUnit.Count, len(failures))

@@ -9,12 +9,14 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from holdfast.catalogue.halls import blackouts
 from holdfast.catalogue.products import terms
+from holdfast.checkout import overdue, resuming
 from holdfast.platform.dynamodb import connect
 from holdfast.platform.errors import HoldfastError
-from holdfast.platform.settings import TableSettings, settings
-from holdfast.platform.tables import DUE_BUCKETS, Key, is_blackout, is_hold, product_of
+from holdfast.platform.settings import WorkflowSettings, settings
+from holdfast.platform.tables import DUE_BUCKETS, Key, is_blackout, is_hold, is_order, is_refund, product_of
+from holdfast.platform.workflows import StepFunctions, Workflows
 from holdfast.reservations.engine import Engine
-from holdfast.reservations.expiry import sweep
+from holdfast.reservations.expiry import Overdue, sweep
 
 GRACE = 5_000
 """Milliseconds that the queue has for itself before the sweeper steps in."""
@@ -29,19 +31,34 @@ _metrics = Metrics()
 @cache
 def engine() -> Engine:
     """Return this warm function's engine."""
-    return Engine(connect(settings(TableSettings).table_name))
+    return Engine(connect(settings(WorkflowSettings).table_name))
+
+
+@cache
+def _checkouts() -> Workflows:
+    return StepFunctions(settings(WorkflowSettings).checkout_workflow_arn)
+
+
+@cache
+def _refunds() -> Workflows:
+    return StepFunctions(settings(WorkflowSettings).refund_workflow_arn)
+
+
+@cache
+def _tell_overdue() -> Overdue:
+    return overdue.telling(engine(), _checkouts())
 
 
 @_metrics.log_metrics
 def handler(_: dict[str, Any], context: Any) -> dict[str, int]:
-    """Expire lapsed holds, finish price changes and blackouts that broke off; return how many of each."""
-    done = Counter(holds=0, products=0, blackouts=0)
+    """Expire lapsed holds; take up orders, refunds, price changes and blackouts that broke off; return how many."""
+    done = Counter(holds=0, products=0, blackouts=0, orders=0, refunds=0)
     for bucket in range(DUE_BUCKETS):
         after, more = None, True
         while more and context.get_remaining_time_in_millis() > _ENOUGH:
             try:
                 keys, after = engine().store.query_due(bucket, engine().clock.now() - GRACE, after)
-                done["holds"] += sweep(engine(), [key for key in keys if is_hold(key)])
+                done["holds"] += sweep(engine(), [key for key in keys if is_hold(key)], _tell_overdue())
             except HoldfastError:
                 _logger.exception("bucket left for the next minute", extra={"bucket": bucket})
                 break
@@ -53,7 +70,7 @@ def handler(_: dict[str, Any], context: Any) -> dict[str, int]:
 
 
 def _resumed(key: Key) -> str | None:
-    """Finish what broke off at `key`; return what it was, or None where there was nothing, or it is not finished."""
+    """Take up what broke off at `key`; return what it was, or None where there was nothing, or it was not taken up."""
     try:
         if product_of(key) is not None:
             terms.resume(engine(), key)
@@ -61,6 +78,10 @@ def _resumed(key: Key) -> str | None:
         if is_blackout(key):
             blackouts.resume(engine(), key)
             return "blackouts"
+        if is_order(key) and resuming.resume_order(engine(), _checkouts(), key):
+            return "orders"
+        if is_refund(key) and resuming.resume_refund(engine(), _refunds(), key):
+            return "refunds"
     except HoldfastError:
         _logger.exception("what broke off is left for the next minute")
     return None

@@ -7,6 +7,7 @@ import pytest
 
 PUBLIC_ROUTES = {
     "get /api/v1/bookings/venue/{venue_id}/availability",
+    "get /api/v1/check-in/keys",
     "get /api/v1/docs",
     "get /api/v1/health",
     "get /api/v1/openapi.json",
@@ -14,6 +15,8 @@ PUBLIC_ROUTES = {
     "get /api/v1/venues/{venue_id}",
     "get /api/v1/venues/{venue_id}/availability",
     "post /api/v1/bookings/check-availability",
+    "post /sandbox/{tenant}/payments/{payment_id}",
+    "post /webhooks/{provider}/{tenant}",
 }
 CATCH_ALL = {"/", "/{proxy+}"}
 METHODS = {"get", "post", "put", "patch", "delete", "head", "options"}

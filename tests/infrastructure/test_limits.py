@@ -71,6 +71,7 @@ def test_functions_and_tables_leave_their_names_to_cloudformation(of_type: OfTyp
 def test_names_differ_between_two_stacks_of_one_account(of_type: OfType) -> None:
     names = [schedule["Name"] for schedule in of_type("AWS::Scheduler::Schedule").values()]
     names += [layer["LayerName"] for layer in of_type("AWS::Lambda::LayerVersion").values()]
+    names += [machine["StateMachineName"] for machine in of_type("AWS::StepFunctions::StateMachine").values()]
     assert [name for name in names if not name.startswith("holdfast-production-of-a-long-brand-")] == []
 
 

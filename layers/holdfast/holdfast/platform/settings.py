@@ -75,22 +75,18 @@ class OrdersSettings(WorkflowSettings, SecretSettings):
     """The table, both state machines, and where the keys are that sign ticket codes."""
 
 
-class CheckInSettings(TableSettings, SecretSettings):
-    """The table, and where the keys are that sign ticket codes."""
-
-
 class WebhooksSettings(WorkflowSettings, ProviderSettings):
     """The table, both state machines and the payment providers."""
 
 
-class CheckoutClaimsSettings(WorkflowSettings):
-    """The table, both state machines, and how long a buyer has to pay, in seconds."""
+class CheckoutClaimsSettings(CheckoutWorkflowSettings):
+    """The table, the checkout's state machine, and how long a buyer has to pay, in seconds."""
 
     checkout_seconds: int = Field(alias="CHECKOUT_SECONDS", ge=1, le=86_400)
 
 
-class CheckoutPaymentsSettings(WorkflowSettings, ProviderSettings):
-    """The table, both state machines and the payment providers."""
+class CheckoutPaymentsSettings(CheckoutWorkflowSettings, ProviderSettings):
+    """The table, the checkout's state machine and the payment providers."""
 
 
 class FlashDealsSettings(TableSettings):
@@ -179,7 +175,7 @@ class HealthSettings(AuthorizerSettings, TableSettings, ExpiryQueueSettings):
 SETTINGS_BY_FUNCTION: dict[str, type[Settings]] = {
     "authorizer": AuthorizerSettings,
     "bookings": BookingsSettings,
-    "check_in": CheckInSettings,
+    "check_in": TableSettings,
     "checkout": CheckoutSettings,
     "checkout_claims": CheckoutClaimsSettings,
     "checkout_payments": CheckoutPaymentsSettings,
