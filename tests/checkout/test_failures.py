@@ -1,0 +1,34 @@
+"""Every task of both workflows fails for good: money and goods end on one side, or a message says that they do not.
+
+Such a message is sent round again once the cause is mended, and then they do. A task may fail before it has any effect,
+or each time after it, which looks the same from outside.
+"""
+
+import pytest
+
+from tests.checkout.scenarios import SCENARIOS
+from tests.checkout.till import Till
+
+FAILURES = [
+    (name, task, after)
+    for name, scenario in SCENARIOS.items()
+    for task in dict.fromkeys(scenario.tasks)
+    for after in (False, True)
+]
+
+
+@pytest.mark.parametrize(("name", "task", "after"), FAILURES)
+def test_money_and_goods_end_on_the_same_side(till: Till, name: str, task: str, after: bool) -> None:
+    till.machines.fail(task, after_effect=after)
+    SCENARIOS[name].tell(till)
+    till.shop.audit()
+    left = till.machines.letters
+    assert len(left) <= 1
+    for order in till.orders():
+        assert left or till.disagreement(order) is None
+    till.machines.mend(task)
+    till.redrive()
+    till.all_agrees()
+    assert till.machines.letters == []
+    till.let_everything_lapse()
+    till.all_agrees()

@@ -1,0 +1,326 @@
+"""A till to test at: an event, a shop, a hall and a resale ticket, the sandbox's books, and both workflows at work.
+
+The goods are in DynamoDB Local, the books in the same table, the clock is moved by hand; the workflows run by their own
+definitions (`tests.workflow`) through the real handlers of their functions.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pytest
+
+from holdfast.checkout import opening, outcomes, overdue, refunds, resuming, webhooks
+from holdfast.checkout.desk import Desk, PaymentDesk
+from holdfast.checkout.opening import PaymentChoice
+from holdfast.checkout.payment_settings import ProvidersUsed
+from holdfast.checkout.payments.port import Payment, PaymentState
+from holdfast.checkout.payments.registry import Providers
+from holdfast.checkout.payments.sandbox import Sandbox
+from holdfast.checkout.payments.sandbox_book import Book, SandboxToken
+from holdfast.checkout.refunds import PercentOf, Wanted, whole_price
+from holdfast.checkout.states import UNDER_WAY, OrderState, RefundStatus
+from holdfast.platform.dynamodb import RawItem, Store, read
+from holdfast.platform.errors import HoldfastError, Refused
+from holdfast.platform.items import ChargeItem, OrderItem, RefundItem, ReservationItem, SandboxPaymentItem
+from holdfast.platform.tables import Key, is_charge, is_order, is_refund, key_of, order_beside, reservation_of
+from holdfast.reservations.ending import confirm
+from holdfast.reservations.engine import LineRequest
+from holdfast.reservations.expiry import handle
+from holdfast.reservations.holding import HoldRequest, hold
+from tests.engine.audit import all_items
+from tests.engine.box_office import BoxOffice, standing
+from tests.engine.shop import HOUR, START, ListQueue, Shop, resale, seat, units
+from tests.engine.shop import hall as hall_line
+from tests.handlers.gateway import LambdaContext, load
+from tests.workflow import Machines
+
+TOMORROW = START - START % 86_400_000 + 86_400_000 + 22 * HOUR
+"""When the hall is booked: over midnight, so that two days have it."""
+
+PRICE = 2 * 1_000 + 2 * 290 + 500 + 2_500 + 9_000
+"""What `everything` costs, in minor units."""
+
+Side = Literal["free", "held", "sold"]
+
+
+class NoSecrets:
+    """The sandbox needs none."""
+
+    def read(self, name: str) -> Mapping[str, Any]:
+        """Fail."""
+        raise AssertionError(name)
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a checkout ended: what the order, its reservation, the goods, the charges and the provider's books say.
+
+    `charges` and `books` are the state, what was captured and what was paid back, attempt by attempt, strays last.
+    """
+
+    order: str
+    reservation: str
+    goods: Side
+    captured: int
+    refunded: int
+    charges: Sequence[tuple[str, int, int]]
+    books: Sequence[tuple[str, int, int]]
+    reason: str | None = None
+    fee: int = 0
+    refundable: int = 0
+
+
+class Till:
+    """One shop's till; `key` is that of the order last opened at it."""
+
+    def __init__(self, store: Store, patch: pytest.MonkeyPatch, shop: Shop | None = None) -> None:
+        """Put everything on sale, and let the handlers of both functions work here."""
+        self.shop = shop or Shop(store)
+        self.store, self.clock, self.engine = store, self.shop.clock, self.shop.engine
+        self.office = BoxOffice(self.shop)
+        self.office.open(seats=4, standing=10)
+        self.product = self.shop.product(10)
+        self.ticket = self.shop.listing()
+        self.machines = Machines(_handler("checkout_claims"), _handler("checkout_payments"))
+        self.sandbox = Sandbox(store, self.shop.tenant, self.clock, self.engine.retries)
+        self.providers = Providers(store, NoSecrets(), ProvidersUsed(store, "sandbox"), self.clock)
+        checkout, refund = self.machines.checkout, self.machines.refund
+        patch.setattr(load("checkout_claims"), "desk", lambda: Desk(self.engine, checkout, 900))
+        patch.setattr(load("checkout_payments"), "desk", lambda: PaymentDesk(self.engine, checkout, self.providers))
+        self.webhooks = webhooks.Desk(self.engine, checkout, refund, self.providers)
+        self.key = Key("", "")
+        self._events = 0
+
+    def everything(self) -> list[LineRequest]:
+        """Return a line of each kind."""
+        evening = hall_line(TOMORROW, TOMORROW + 4 * HOUR)
+        return [units(self.product, 2), standing(2), seat("A", 1), resale(self.ticket), evening]
+
+    def hold(self, *lines: LineRequest, user: str = "ann") -> ReservationItem:
+        """Hold lines of any kinds; everything, unless any are given."""
+        named = [
+            LineRequest(**{**vars(line), "field": f"items.{place}"})
+            for place, line in enumerate(lines or self.everything())
+        ]
+        request = HoldRequest(self.shop.tenant, user, "reservations", self.shop.new_key(), "body", named)
+        held: ReservationItem = hold(self.engine, self.office.rooms, request)
+        return held
+
+    def check_out(
+        self,
+        record: ReservationItem | None = None,
+        token: str | None = SandboxToken.SUCCESS,
+        provider: str = "sandbox",
+    ) -> OrderItem:
+        """Check a reservation out, a new one of everything unless one is given, and return the order as it then is."""
+        order = self.open(record or self.hold(), token, provider)
+        opening.start(self.machines.checkout, order)
+        return self.order
+
+    def open(self, record: ReservationItem, token: str | None, provider: str = "sandbox") -> OrderItem:
+        """Write the order, as the route does before it starts the workflow."""
+        order = opening.open_order(self.engine, record, PaymentChoice(provider, token))
+        self.key = order.key
+        return order
+
+    @property
+    def order(self) -> OrderItem:
+        """The order last opened, as it is stored."""
+        return opening.read_order(self.engine, self.key)
+
+    @property
+    def record(self) -> ReservationItem:
+        """The reservation of the order last opened, as it is stored."""
+        return self.shop.stored(reservation_of(self.key))
+
+    def pay(self, action: Literal["pay", "decline"] = "pay", attempt: int | None = None, *, tell: bool = True) -> None:
+        """Let the buyer do what there is to do at the provider's page, if anything is; then come its webhooks."""
+        charge = self.charge(attempt or self.order.attempt)
+        if charge is None or charge.payment_id is None:
+            return
+        for payment in self.sandbox.act(charge.payment_id, action):
+            if tell:
+                self.tell(payment)
+
+    def tell(self, payment: Payment, event_id: str | None = None) -> None:
+        """Let a webhook come that tells of a payment, again and again while it is answered that it should."""
+        self._events += 1
+        name = event_id or f"evt_{self._events}"
+        body, headers = self.sandbox.webhook(payment, self.clock.now(), name)
+        for _ in range(3):
+            try:
+                webhooks.receive(self.webhooks, self.shop.tenant, "sandbox", body, headers)
+                return
+            except HoldfastError as wrong:
+                if wrong.retry_after is None:
+                    raise
+
+    def let_deadline_pass(self) -> None:
+        """Move past the time to pay, and let the expiry message come, as the queue delivers it."""
+        record = self.record
+        self.clock.forward(max(0, record.expires_at - self.clock.now()) + 1)
+        tell = overdue.telling(self.engine, self.machines.checkout)
+        assert not handle(self.engine, ListQueue(), [self.shop.message(record)], tell)
+
+    def let_everything_lapse(self) -> None:
+        """Move past the time of everything that is held, and let its expiry messages come."""
+        self.clock.forward(24 * HOUR)
+        messages = [self.shop.message(record) for record in self.shop.reservations() if record.due is not None]
+        tell = overdue.telling(self.engine, self.machines.checkout)
+        assert not handle(self.engine, ListQueue(), messages, tell)
+
+    def cancel(self) -> None:
+        """Let the buyer cancel the order that awaits payment."""
+        outcomes.settle(self.engine, self.machines.checkout, self.key, self.order.attempt, "cancelled", "cancelled")
+
+    def somebody_takes_the_seat(self) -> None:
+        """Let somebody else hold and buy the seat, if it is to be had."""
+        with suppress(Refused):
+            record = self.hold(seat("A", 1), user="eve")
+            confirm(self.engine, record.key)
+
+    def refund(self, wanted: Sequence[Wanted] | None = None, percent_of: PercentOf = whole_price) -> None:
+        """Give back lines of the order, or all that is left of it, if it was bought."""
+        if self.order.status not in (OrderState.COMPLETED, OrderState.PARTIALLY_REFUNDED):
+            return
+        order = self.order
+        name = refunds.name_for(order, None)
+        machine = self.machines.refund
+        refunds.request(self.engine, machine, order, wanted, percent_of, "ann", "changed_mind", None, name)
+
+    def redrive(self) -> None:
+        """Send every dead letter round again, as a person does once the cause is mended."""
+        letters, self.machines.letters = self.machines.letters, []
+        machines = {"checkout": self.machines.checkout, "refund": self.machines.refund}
+        for number, letter in enumerate(letters):
+            resuming.take_up(self.engine, machines, letter, f"message-{number}-{len(self.machines.runs)}")
+
+    def sweep(self) -> None:
+        """Look after orders and refunds that nobody is at, as the sweeper does when they fall due."""
+        for key in [order.key for order in self.orders()]:
+            resuming.resume_order(self.engine, self.machines.checkout, key)
+        for refund in self.refunds():
+            resuming.resume_refund(self.engine, self.machines.refund, refund.key)
+
+    def items(self) -> list[RawItem]:
+        """Return everything that is stored."""
+        return all_items(self.store, self.shop.tenant)
+
+    def orders(self) -> list[OrderItem]:
+        """Return all orders."""
+        return [read(OrderItem, item) for item in self.items() if is_order(key_of(item))]
+
+    def refunds(self) -> list[RefundItem]:
+        """Return all refunds."""
+        return [read(RefundItem, item) for item in self.items() if is_refund(key_of(item))]
+
+    def charges(self, order: Key | None = None) -> list[ChargeItem]:
+        """Return an order's charges, attempt by attempt, strays last."""
+        found = [read(ChargeItem, item) for item in self.items() if is_charge(key_of(item))]
+        return sorted((item for item in found if order_beside(item.key) == (order or self.key)), key=lambda it: it.key)
+
+    def charge(self, attempt: int) -> ChargeItem | None:
+        """Return the charge of an attempt of the order last opened."""
+        return next((charge for charge in self.charges() if charge.key.sk.endswith(f"#{attempt:02d}")), None)
+
+    def books(self, order: OrderItem | None = None) -> list[Book]:
+        """Return the sandbox's payments for an order, attempt by attempt."""
+        wanted = (order or self.order).id
+        stored = [read(SandboxPaymentItem, item) for item in self.items() if "#SANDBOX#" in key_of(item).pk]
+        books = [Book.from_text(item.book) for item in stored]
+        return sorted((book for book in books if book.order_id == wanted), key=lambda book: (book.attempt, book.id))
+
+    def goods(self) -> Side:
+        """Return on which side everything is, which must be one and the same for every kind of line.
+
+        A seat that is another's by now is free, as far as the order is concerned.
+        """
+        record, day = self.record, self.shop.day("2023-11-16")
+        seen = {
+            _side(self.shop.count(self.product), 10, 2),
+            _side(self.office.standing(), 10, 2),
+            self._unit(self.shop.seat_key("A", 1)),
+            self._unit(self.shop.keys.listing(self.ticket)),
+        }
+        entry = day.entries.get(f"{record.id}~{TOMORROW}")
+        if entry is None or (entry.held_until is not None and entry.held_until <= self.clock.now()):
+            seen.add("free")
+        else:
+            seen.add("sold" if entry.held_until is None else "held")
+        (side,) = seen
+        return side
+
+    def _unit(self, key: Key) -> Side:
+        unit = self.shop.unit(key)
+        if unit.holder != self.record.id or (unit.held_until is not None and unit.held_until <= self.clock.now()):
+            return "free"
+        return "sold" if unit.held_until is None else "held"
+
+    def ending(self) -> Ending:
+        """Return how it ended, once everything agrees with everything."""
+        self.shop.audit()
+        order = self.order
+        return Ending(
+            order=order.status,
+            reservation=self.record.status,
+            goods=self.goods(),
+            captured=order.captured_minor,
+            refunded=order.refunded_minor,
+            charges=[(item.status, item.captured_minor, item.refunded_minor) for item in self.charges()],
+            books=[(book.state, book.captured_minor, book.refunded_minor) for book in self.books()],
+            reason=order.reason,
+            fee=order.fee_minor,
+            refundable=order.refundable_minor,
+        )
+
+    def disagreement(self, order: OrderItem) -> str | None:
+        """Return what is wrong between an order's money and its goods, nobody being at it; None where nothing is.
+
+        What the provider's books have of it is the price of what is confirmed, and the fees that were kept.
+        """
+        if order.status in UNDER_WAY:
+            return f"{order.status}, and nobody is at it"
+        if any(item.status in (RefundStatus.PENDING, RefundStatus.PAID) for item in self._refunds_of(order)):
+            return "a refund is open"
+        record = self.shop.stored(reservation_of(order.key))
+        mine = record.status == "confirmed" and record.checkout == order.attempt
+        worth = sum(line.unit_price_minor * line.quantity for line in record.lines) if mine else 0
+        books = self.books(order)
+        kept = sum(book.captured_minor - book.refunded_minor for book in books)
+        if order.provider == "external":
+            kept = sum(charge.captured_minor - charge.refunded_minor for charge in self.charges(order.key))
+        if kept != worth + order.fee_minor:
+            return f"{kept} were kept for {worth} and fees of {order.fee_minor}"
+        if order.captured_minor - order.refunded_minor != kept:
+            return f"the order says {order.captured_minor} - {order.refunded_minor}, the books {kept}"
+        if sum(charge.captured_minor - charge.refunded_minor for charge in self.charges(order.key)) != kept:
+            return "the charges do not say what the books say"
+        if any(book.state is PaymentState.AUTHORISED for book in books):
+            return "money is set aside for nothing"
+        return None
+
+    def _refunds_of(self, order: OrderItem) -> list[RefundItem]:
+        return [refund for refund in self.refunds() if order_beside(refund.key) == order.key]
+
+    def all_agrees(self) -> None:
+        """Check every order, and everything stored."""
+        self.shop.audit()
+        for order in self.orders():
+            wrong = self.disagreement(order)
+            assert wrong is None, f"{order.key}: {wrong}"
+
+
+def _handler(function: str) -> Any:
+    return lambda payload: load(function).handler(payload, LambdaContext())
+
+
+def _side(counts: tuple[int, int, int], total: int, wanted: int) -> Side:
+    """Return on which side `wanted` of `total` units are, by how many are available, held and sold."""
+    sides: dict[tuple[int, int, int], Side] = {
+        (total, 0, 0): "free",
+        (total - wanted, wanted, 0): "held",
+        (total - wanted, 0, wanted): "sold",
+    }
+    return sides[counts]
