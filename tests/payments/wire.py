@@ -1,6 +1,5 @@
 """A provider's server as a script: what it answers, one after the other, and what it was asked."""
 
-from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -53,6 +52,3 @@ def request(
 def payment(payment_id: str, state: PaymentState = PaymentState.AUTHORISED, **more: Any) -> Payment:
     """A payment for that order."""
     return Payment(**{"id": payment_id, "state": state, "amount_minor": 5_000, "currency": "USD", **more})
-
-
-Flip = Callable[[bytes], bytes]
