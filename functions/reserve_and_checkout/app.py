@@ -7,6 +7,7 @@ whose refusals are 409. Unknown fields are ignored, but those of the other syste
 from holdfast.platform import cold_start  # before everything that is large
 
 # isort: split
+from collections.abc import Sequence
 from functools import cache
 from secrets import token_hex
 from typing import TYPE_CHECKING, Annotated
@@ -44,6 +45,8 @@ from holdfast.platform.errors import (
     AmountMismatch,
     InsufficientReservation,
     MixedCurrencies,
+    PaymentFailed,
+    PaymentRequired,
     PurchaseNotFound,
     Refused,
     SeatsNotHeld,
@@ -51,9 +54,11 @@ from holdfast.platform.errors import (
     TooManyLines,
 )
 from holdfast.platform.fields import OptionalKey
+from holdfast.platform.items import LineMap
 from holdfast.platform.money import from_minor
 from holdfast.platform.settings import ReserveAndCheckoutSettings, settings
 from holdfast.platform.tables import id_of
+from holdfast.platform.workflows import StepFunctions
 from holdfast.reservations import deal_holds
 from holdfast.reservations.deal_holds import DealRequest
 from holdfast.reservations.deal_wire import shown
@@ -82,6 +87,12 @@ def engine() -> Engine:
     """Return this warm function's engine."""
     known = settings(ReserveAndCheckoutSettings)
     return Engine(connect(known.table_name), HoldLengths(known.hold_seconds))
+
+
+@cache
+def workflows() -> StepFunctions:
+    """Return the checkouts that this warm function starts."""
+    return StepFunctions(settings(ReserveAndCheckoutSettings).checkout_workflow_arn)
 
 
 @cache
@@ -138,21 +149,27 @@ def reserve(body: ReserveBody, idempotency_key: OptionalKey = None) -> DealHoldA
             AmountMismatch,
             MixedCurrencies,
             TooManyLines,
+            PaymentRequired,
+            PaymentFailed,
             conflict=_DEALS,
         ),
-        **http.answers(200, "The order, or the purchase.", SeatsNotHeld),
+        **http.answers(200, "The order, or the purchase.", SeatsNotHeld, PaymentFailed),
     },
 )
 def check_out(body: CheckoutBody, idempotency_key: OptionalKey = None) -> DealOrderAnswer | PurchaseAnswer:
-    """Buy some or all of what the user holds of a product, or of tickets to an event; the rest stays held."""
+    """Buy some or all of what the user holds of a product, or of tickets to an event; the rest stays held.
+
+    A service key says with it that what costs something is paid; anybody else pays by the checkout of reservations.
+    """
     caller = http.caller_of(app)
     user = caller.acting_for(body.user_id)
     keyed = _keyed(caller, user, "checkout", idempotency_key, body)
     if isinstance(body, TicketsBody):
-        return _buy_tickets(caller.tenant, user, body, keyed)
+        return _buy_tickets(caller, user, body, keyed)
     http.refuse_with(app, _DEALS)
-    purchase = deals.Purchase(caller.tenant, user, body.product_id, body.quantity, body.total_amount, keyed)
-    order = deals.check_out(engine(), purchase)
+    wanted = (body.product_id, body.quantity, body.total_amount)
+    purchase = deals.Purchase(caller.tenant, user, caller.roles, *wanted, keyed)
+    order = deals.check_out(engine(), workflows(), purchase)
     data = DealOrderData(
         id=order.id,
         user_id=order.user_id,
@@ -170,13 +187,18 @@ def check_out(body: CheckoutBody, idempotency_key: OptionalKey = None) -> DealOr
     "/api/checkout",
     tags=["event tickets"],
     summary="Buy tickets that are held",
-    responses=http.answers(200, "The purchase.", SeatsNotHeld, MixedCurrencies, TooManyLines),
+    responses=http.answers(
+        200, "The purchase.", SeatsNotHeld, MixedCurrencies, TooManyLines, PaymentRequired, PaymentFailed
+    ),
 )
 def check_out_tickets(body: TicketsCheckoutBody, idempotency_key: OptionalKey = None) -> PurchaseAnswer:
-    """Buy some or all of the tickets to an event that the user holds; the rest stays held."""
+    """Buy some or all of the tickets to an event that the user holds; the rest stays held.
+
+    A service key says with it that what costs something is paid; anybody else pays by the checkout of reservations.
+    """
     caller = http.caller_of(app)
     user = caller.acting_for(body.user_id)
-    return _buy_tickets(caller.tenant, user, body, _keyed(caller, user, "checkout", idempotency_key, body))
+    return _buy_tickets(caller, user, body, _keyed(caller, user, "checkout", idempotency_key, body))
 
 
 @app.get(
@@ -186,35 +208,44 @@ def check_out_tickets(body: TicketsCheckoutBody, idempotency_key: OptionalKey = 
     responses=http.answers(200, "The purchase.", PurchaseNotFound),
 )
 def read_purchase(purchase_id: PurchaseId) -> Purchase:
-    """Read what was bought of an event's tickets, seat by seat."""
+    """Read what was bought of tickets to events, seat by seat, by whichever checkout."""
+    caller = http.caller_of(app)
+    order = purchases.find(engine(), caller.tenant, purchase_id, caller.sees())
+    lines = purchases.tickets_of(order)
+    return Purchase(
+        id=order.id,
+        user_id=order.user_id,
+        event_id=str(lines[0].event_id),
+        status=purchases.state_of(order),
+        details=_details(caller.tenant, lines),
+        total_amount=from_minor(sum(map(line_price, lines)), order.currency),
+        currency=order.currency,
+        created_at=to_text(order.created_at),
+    )
+
+
+def _details(tenant: str, lines: Sequence[LineMap]) -> list[PurchaseDetail]:
+    """Return tickets as clients see them, with the names of their types."""
     from holdfast.catalogue.events import ticket_types
     from holdfast.catalogue.events.labels import as_number
 
-    caller = http.caller_of(app)
-    order = purchases.find(engine(), caller.tenant, purchase_id, caller.sees())
-    event_id = purchases.event_of(order)
-    names = {id_of(item.key): item.name for item in ticket_types.list_of(engine(), caller.tenant, event_id)}
-    details = [
+    names = {
+        (event_id, id_of(item.key)): item.name
+        for event_id in {str(line.event_id) for line in lines}
+        for item in ticket_types.list_of(engine(), tenant, event_id)
+    }
+    return [
         PurchaseDetail(
-            ticket_type_id=line.ticket_type_id,
-            ticket_type=names[line.ticket_type_id],
+            event_id=str(line.event_id),
+            ticket_type_id=str(line.ticket_type_id),
+            ticket_type=names[str(line.event_id), str(line.ticket_type_id)],
             row_number=None if line.row is None else as_number(line.row),
             seat_number=None if line.seat is None else as_number(line.seat),
             quantity=line.quantity,
             amount=from_minor(line_price(line), line.currency),
         )
-        for line in order.lines
+        for line in lines
     ]
-    return Purchase(
-        id=order.id,
-        user_id=order.user_id,
-        event_id=event_id,
-        status="completed",
-        details=details,
-        total_amount=from_minor(order.total_minor, order.currency),
-        currency=order.currency,
-        created_at=to_text(order.created_at),
-    )
 
 
 def _hold_tickets(tenant: str, user: str, body: TicketsBody, idempotency_key: str | None) -> TicketsHeldAnswer:
@@ -250,9 +281,9 @@ def _hold_tickets(tenant: str, user: str, body: TicketsBody, idempotency_key: st
     )
 
 
-def _buy_tickets(tenant: str, user: str, body: TicketsBody, keyed: KeyedRequest | None) -> PurchaseAnswer:
-    wish = purchases.TicketPurchase(tenant, user, lines_of(body), keyed)
-    return PurchaseAnswer(message="Bought.", purchase_id=purchases.check_out(engine(), wish))
+def _buy_tickets(caller: Caller, user: str, body: TicketsBody, keyed: KeyedRequest | None) -> PurchaseAnswer:
+    wish = purchases.TicketPurchase(caller.tenant, user, caller.roles, lines_of(body), keyed)
+    return PurchaseAnswer(message="Bought.", purchase_id=purchases.check_out(engine(), workflows(), wish).id)
 
 
 def _keyed(

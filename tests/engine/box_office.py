@@ -1,6 +1,6 @@
 """A box office to test in: an event with numbered seats and counted tickets, and short words for buying them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, replace
 
 from holdfast.catalogue.events import events, ticket_types
@@ -15,7 +15,7 @@ from holdfast.platform.dynamodb import Store
 from holdfast.platform.items import OrderItem, PoolShardItem, ReservationItem
 from holdfast.reservations.engine import LineRequest, Room
 from holdfast.reservations.holding import HoldRequest, hold
-from tests.engine.shop import EVENT, Shop, seat
+from tests.engine.shop import EVENT, SERVICE, Shop, seat
 
 COUNTED = "2"
 """The id of the event's ticket type without numbered seats."""
@@ -61,12 +61,15 @@ class BoxOffice:
         request = HoldRequest(self.shop.tenant, user, purchases.SOURCE, self.shop.new_key(), "body", wanted)
         return hold(self.shop.engine, self.rooms, request)
 
-    def buy(self, user: str, *lines: LineRequest, key: str | None = None) -> OrderItem:
-        """Buy tickets that are held, and return the purchase."""
+    def buy(
+        self, user: str, *lines: LineRequest, key: str | None = None, roles: Collection[str] = SERVICE
+    ) -> OrderItem:
+        """Buy tickets that are held, as paid elsewhere, and return the purchase."""
         named = [replace(line, field=f"items.{place}") for place, line in enumerate(lines)]
         keyed = self.shop.keyed(user, "checkout", key, [asdict(line) for line in named])
-        bought = purchases.check_out(self.shop.engine, TicketPurchase(self.shop.tenant, user, named, keyed))
-        return purchases.find(self.shop.engine, self.shop.tenant, bought, user)
+        purchase = TicketPurchase(self.shop.tenant, user, roles, named, keyed)
+        bought = purchases.check_out(self.shop.engine, self.shop.machines.checkout, purchase)
+        return purchases.find(self.shop.engine, self.shop.tenant, bought.id, user)
 
     def child(self, order: OrderItem) -> ReservationItem:
         """Return the reservation that a purchase sold."""
@@ -79,9 +82,9 @@ class BoxOffice:
         return [ReservationItem.from_raw_data(raw) for raw in self.store.query(self.shop.keys.user(user), "R#").items]
 
     def purchases_of(self, *users: str) -> list[OrderItem]:
-        """Return all purchases of users."""
+        """Return all orders of users that were bought."""
         found = [raw for user in users for raw in self.store.query(self.shop.keys.user(user), "O#").items]
-        return [OrderItem.from_raw_data(raw) for raw in found]
+        return [order for order in map(OrderItem.from_raw_data, found) if order.status == "completed"]
 
     def standing(self) -> tuple[int, int, int]:
         """Return how many counted tickets are available, held and sold."""

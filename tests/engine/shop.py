@@ -1,6 +1,6 @@
 """A shop to test in: one tenant's things on a table of its own, a clock moved by hand, and an audit of every item."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import count
 from typing import Any
@@ -29,11 +29,15 @@ from holdfast.reservations.engine import Engine, HoldLengths, LineRequest, Room
 from holdfast.reservations.holding import HoldRequest, hold
 from holdfast.reservations.idempotency import KeyedRequest, hash_of
 from tests.engine.audit import all_items, audit
+from tests.engine.checkouts import machines_of
 from tests.engine.rooms import AnyHall
 
 START = 1_700_000_000_000
 EVENT, SEATED = "1", "1"
 """The ids of the event and of its ticket type with numbered seats."""
+
+SERVICE = frozenset({"service"})
+"""The roles of a service key, which may say that something is paid elsewhere."""
 
 HALL = "1"
 HOUR = 3_600_000
@@ -106,6 +110,7 @@ class Shop:
             "venue": self.hall,
         }
         self._numbers = count()
+        self.machines = machines_of(self.engine)
 
     def rooms(self, kind: str) -> Room:
         """Return the room for a kind of line."""
@@ -246,10 +251,13 @@ class Shop:
         assert found is not None
         return found
 
-    def buy(self, user: str, product: str, units: int, key: str | None = None) -> deals.Order:
-        """Check out units of what a user holds of a product."""
+    def buy(
+        self, user: str, product: str, units: int, key: str | None = None, roles: Collection[str] = SERVICE
+    ) -> deals.Order:
+        """Check out units of what a user holds of a product, as paid elsewhere."""
         keyed = self.keyed(user, "checkout", key, [product, units])
-        return deals.check_out(self.engine, deals.Purchase(self.tenant, user, product, units, None, keyed))
+        purchase = deals.Purchase(self.tenant, user, roles, product, units, None, keyed)
+        return deals.check_out(self.engine, self.machines.checkout, purchase)
 
     def stored(self, key: Key) -> ReservationItem:
         """Return a reservation as it is stored."""

@@ -10,6 +10,7 @@ from holdfast.platform.errors import Busy, HoldfastError, HoldTaken, SeatsNotHel
 from holdfast.platform.items import ReservationItem
 from holdfast.platform.tables import Key
 from holdfast.reservations.ending import cancel, confirm, withdraw
+from holdfast.reservations.engine import LineRequest
 from holdfast.reservations.extension import extend
 from tests.engine.expiring import handle
 from tests.engine.fair import EVENING, LENGTH, TROUBLES, Fair
@@ -18,6 +19,7 @@ from tests.engine.shop import (
     EVENT,
     HOUR,
     SEATED,
+    SERVICE,
     ListQueue,
     ManualClock,
     Shop,
@@ -185,11 +187,16 @@ def test_rule_13_an_extension_of_a_mixed_cart_reaches_every_unit_and_day(fair: F
     ]
 
 
+def buy(shop: Shop, line: LineRequest) -> None:
+    """Buy a part of what ann holds of tickets, as paid elsewhere."""
+    check_out(shop.engine, shop.machines.checkout, TicketPurchase("demo", "ann", SERVICE, [line]))
+
+
 def test_rule_15_a_part_checked_out_takes_its_seats_along(shop: Shop) -> None:
     """Rule 15: one of three seats is bought: it is the child's, sold; the others stay the parent's, held as before."""
     shop.seats({"A": 3})
     held = shop.cart("ann", seat("A", 1), seat("A", 2), seat("A", 3), route=SOURCE)
-    check_out(shop.engine, TicketPurchase("demo", "ann", [seat("A", 2)]))
+    buy(shop, seat("A", 2))
     shop.audit()
     left = shop.stored(held.key)
     assert [(line.row, line.seat) for line in left.lines] == [("A", "1"), ("A", "3")]
@@ -211,8 +218,8 @@ def test_rule_15_a_part_that_another_took_is_not_bought(shop: Shop) -> None:
     shop.cart("ann", seat("A", 1), seat("A", 2), route=SOURCE)
     Shop(shop.store, ManualClock(shop.clock.now() + LENGTH), shop.tenant).cart("bob", seat("A", 2))
     with pytest.raises(SeatsNotHeld):
-        check_out(shop.engine, TicketPurchase("demo", "ann", [seat("A", 2)]))
-    check_out(shop.engine, TicketPurchase("demo", "ann", [seat("A", 1)]))
+        buy(shop, seat("A", 2))
+    buy(shop, seat("A", 1))
     assert shop.unit(shop.seat_key("A", 1)).held_until is None
 
 

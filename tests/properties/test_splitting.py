@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.platform.dynamodb import Put
+from holdfast.platform.dynamodb import Put, key_written
 from holdfast.platform.errors import InvariantBroken
 from holdfast.platform.items import LineMap, ReservationItem
-from holdfast.platform.tables import Keys, claim_name, pool_allocated
+from holdfast.platform.tables import Keys, claim_name, due_bucket, pool_allocated
 from holdfast.reservations import splitting
 from holdfast.reservations.splitting import Part
 
@@ -41,6 +41,7 @@ def hold(number: int, wishes: Sequence[Any]) -> ReservationItem:
             ticket_type, drawn = wish
             lines.append(line(kind="ticket", ticket_type_id=ticket_type, quantity=sum(drawn)))
             allocation |= {f"ticket.1.{ticket_type}#{shard:02d}": here for shard, here in enumerate(drawn)}
+    used: dict[str, Any] = {"extended_by": "request", "checkout_until": 99} if number == 1 else {}
     return ReservationItem(
         *KEYS.reservation("ann", "tickets", f"k{number}"),
         user_id="ann",
@@ -56,6 +57,7 @@ def hold(number: int, wishes: Sequence[Any]) -> ReservationItem:
         first_expires_at=80 + number,
         due=90 + number,
         due_bucket=3,
+        **used,
     )
 
 
@@ -86,7 +88,7 @@ def test_parts_and_rests_are_the_whole(wishes: list[list[Any]], data: st.DataObj
     parts = [part for part in parts if any(part.quantities)]
     if not parts:
         return
-    child = splitting.bought(parts, CHILD)
+    child = splitting.child_of(parts, CHILD)
     *written, last = splitting.splitting(parts, child, now=1_000)
     assert isinstance(last, Put)
     assert last.item is child
@@ -109,12 +111,17 @@ def test_parts_and_rests_are_the_whole(wishes: list[list[Any]], data: st.DataObj
             assert rest.ttl is not None
             assert things(rest) == things(part.parent)
     assert things(child) + left == whole
-    assert (child.status, child.source) == ("confirmed", "tickets")
-    assert child.due is None
+    assert (child.status, child.source) == ("held", "tickets")
+    assert child.body_hash is None
+    ends = min(part.parent.expires_at for part in parts)
+    assert (child.expires_at, child.due, child.due_bucket) == (ends, ends, due_bucket(CHILD))
+    used = [part.parent for part in parts if part.parent.extended_by]
+    assert (child.extended_by, child.checkout_until) == (("request", 99) if used else (None, None))
     units = sum(child.allocated().values())
     assert units == sum(one.quantity for one in child.lines if one.kind == "ticket")
     assert len(child.units or ()) == len(set(child.units or ())) == sum(one.kind == "seat" for one in child.lines)
-    assert len(splitting.selling(parts, child)) == len(child.allocated()) + len(child.units or ())
+    handed = [key_written(write) for write in splitting.handing_over(parts, child)]
+    assert handed == [KEYS.claimed(name) for name in child.units or ()]
 
 
 @given(st.integers(1, 5))
@@ -123,4 +130,4 @@ def test_a_hold_that_says_more_than_was_drawn_is_never_split(missing: int) -> No
     parent = hold(1, [("2", [5])])
     parent.allocation = {"ticket.1.2#00": 5 - missing, "ticket.1.20#00": 5}
     with pytest.raises(InvariantBroken):
-        splitting.bought([Part(parent, [5])], CHILD)
+        splitting.child_of([Part(parent, [5])], CHILD)

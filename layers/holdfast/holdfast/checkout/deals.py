@@ -1,34 +1,41 @@
-"""Orders of the older checkout: what a user holds of a deal is bought, as a free or externally paid order.
+"""Orders of the older checkout: what a user holds of a deal is bought, free or paid elsewhere.
 
-The part that is bought is split off the hold, confirmed and written into an order, all in one transaction.
+The part that is bought is split off the hold in the transaction that writes its order; the workflow confirms it.
 """
 
-from dataclasses import asdict, dataclass
+from collections.abc import Collection
+from dataclasses import dataclass
 from decimal import Decimal
 from secrets import token_hex
 
 from holdfast.checkout import sales
-from holdfast.checkout.sales import Sale, completed
-from holdfast.platform.errors import AmountMismatch, InsufficientReservation, NoReservation
+from holdfast.checkout.sales import Seen, Step
+from holdfast.platform.errors import AmountMismatch, InsufficientReservation, NoReservation, ReservationOver
 from holdfast.platform.items import OrderItem, ReservationItem
 from holdfast.platform.money import from_minor
-from holdfast.platform.tables import Keys
+from holdfast.platform.tables import Keys, tenant_of
+from holdfast.platform.workflows import Workflows
 from holdfast.reservations import deal_holds
 from holdfast.reservations.engine import Engine
 from holdfast.reservations.idempotency import KeyedRequest
-from holdfast.reservations.reading import total_of
-from holdfast.reservations.splitting import bought, oldest, selling, splitting
+from holdfast.reservations.reading import line_price, state_at
+from holdfast.reservations.splitting import Part, child_of, oldest, splitting
+from holdfast.reservations.states import State
+
+_CHECKOUT = "checkout"
+"""The route by which reservations are named that were split off a deal hold."""
 
 
 @dataclass(frozen=True)
 class Purchase:
-    """A wish to buy `quantity` of what a user holds of a product.
+    """A wish to buy `quantity` of what a user holds of a product, by a caller with these `roles`.
 
     `total_amount` is what the client believes that to cost, as a decimal; None where it does not say.
     """
 
     tenant: str
     user: str
+    roles: Collection[str]
     product_id: str
     quantity: int
     total_amount: Decimal | None = None
@@ -37,7 +44,7 @@ class Purchase:
 
 @dataclass(frozen=True)
 class Order:
-    """An order as its buyer sees it; `total_minor` is in minor units of `currency`, `created_at` in ms."""
+    """What was bought, as its buyer sees it; `total_minor` is in minor units of `currency`, `created_at` in ms."""
 
     id: str
     user_id: str
@@ -45,38 +52,51 @@ class Order:
     quantity: int
     total_minor: int
     currency: str
-    status: str
     created_at: int
 
 
-def check_out(engine: Engine, purchase: Purchase) -> Order:
+def check_out(engine: Engine, workflows: Workflows, purchase: Purchase) -> Order:
     """Buy from the user's deal hold and return the order; the rest of the hold stays held until its own time.
 
-    Written in one transaction: the bought part as a confirmed reservation, the smaller hold, the shards, the order, the
-    idempotency record. Raises InsufficientReservation, AmountMismatch, IdempotencyKeyReused and Busy.
+    Written in one transaction: the bought part as a reservation of its own, the smaller hold, the order, the
+    idempotency record; then the workflow does its part. Raises InsufficientReservation, AmountMismatch,
+    PaymentRequired, PaymentFailed, IdempotencyKeyReused, Unavailable and Busy.
     """
-    number = token_hex(16)
-    key = Keys(purchase.tenant).order(purchase.user, number)
-    answer = sales.make(
-        engine,
-        key,
-        purchase.keyed,
-        lambda _: _buying(engine, purchase, number),
-        lambda item: asdict(_order(item, purchase.product_id)),
-    )
-    return Order(**answer)
+    return _shown(sales.see_through(engine, workflows, open_order(engine, purchase)), purchase.product_id)
 
 
-def _buying(engine: Engine, purchase: Purchase, number: str) -> Sale:
-    keys = Keys(purchase.tenant)
-    parts = [oldest(_held(engine, purchase), purchase.quantity)]
-    part = bought(parts, keys.reservation(purchase.user, "checkout", number))
-    total, currency = total_of(part), part.lines[0].currency
-    if purchase.total_amount is not None and purchase.total_amount != from_minor(total, currency):
-        raise AmountMismatch
-    now = engine.clock.now()
-    order = completed(keys.order(purchase.user, number), part, now)
-    return Sale(order, splitting(parts, part, now), selling(parts, part))
+def open_order(engine: Engine, purchase: Purchase) -> OrderItem:
+    """Write the order of a purchase with what it buys, or find the one that the same request wrote; return it."""
+    child = Keys(purchase.tenant).reservation(purchase.user, _CHECKOUT, token_hex(16))
+
+    def prepare(_: Seen) -> list[Part]:
+        part = oldest(_held(engine, purchase), purchase.quantity)
+        total, currency = sum(map(line_price, part.lines)), part.lines[0].currency
+        if purchase.total_amount is not None and purchase.total_amount != from_minor(total, currency):
+            raise AmountMismatch
+        return [part]
+
+    return sales.open_order(engine, child, purchase.keyed, purchase.roles, prepare)
+
+
+def whole_hold(engine: Engine, hold: ReservationItem) -> ReservationItem:
+    """Return the reservation that all of a deal hold becomes so that an order can buy it; always the same one.
+
+    The hold is over then, and the user's next one takes its place. Written in one transaction: both reservations.
+    Raises ReservationOver where nothing is held any more, and Busy.
+    """
+    key = Keys(tenant_of(hold.key)).reservation(hold.user_id, _CHECKOUT, hold.id)
+
+    def step(_: Seen) -> Step[ReservationItem]:
+        held = engine.store.get(ReservationItem, hold.key)
+        now = engine.clock.now()
+        if held is None or held.life != hold.life or state_at(held, now) != State.HELD:
+            raise ReservationOver
+        parts = [Part(held, [line.quantity for line in held.lines])]
+        child = child_of(parts, key)
+        return child, splitting(parts, child, now), ()
+
+    return sales.make(engine, lambda _: engine.store.get(ReservationItem, key), step)
 
 
 def _held(engine: Engine, purchase: Purchase) -> ReservationItem:
@@ -89,7 +109,7 @@ def _held(engine: Engine, purchase: Purchase) -> ReservationItem:
     return held
 
 
-def _order(item: OrderItem, product_id: str) -> Order:
+def _shown(item: OrderItem, product_id: str) -> Order:
     return Order(
         id=item.id,
         user_id=item.user_id,
@@ -97,6 +117,5 @@ def _order(item: OrderItem, product_id: str) -> Order:
         quantity=sum(line.quantity for line in item.lines),
         total_minor=item.total_minor,
         currency=item.currency,
-        status=item.status,
         created_at=item.created_at,
     )

@@ -1,95 +1,151 @@
-"""Purchases of tickets to events: what a user holds is bought, as a free or externally paid order.
+"""Purchases of tickets to events: what a user holds is bought, free or paid elsewhere.
 
 What is bought is named seat by seat, and may be part of a reservation or of several. Exactly one whole reservation is
-confirmed as it is; anything else is split off, and confirmed as a reservation of its own (PROTOCOL.md 15). Unlike a
+bought as it is; anything else is split off, and bought as a reservation of its own (PROTOCOL.md 15). Unlike a
 confirmation that money calls for, a purchase looks at the clock: a client buys what it holds.
 """
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
 from secrets import token_hex
 
-from holdfast.checkout import sales
-from holdfast.checkout.sales import Sale, Seen, completed
-from holdfast.platform.dynamodb import Update, read
-from holdfast.platform.errors import Fault, MixedCurrencies, PurchaseNotFound, SeatsNotHeld, TooManyLines
+from holdfast.checkout import orders, sales
+from holdfast.checkout.sales import Seen, is_whole
+from holdfast.checkout.states import OrderState
+from holdfast.platform.dynamodb import read
+from holdfast.platform.errors import (
+    Fault,
+    MixedCurrencies,
+    OrderNotFound,
+    PaymentFailed,
+    PurchaseNotFound,
+    ReservationOver,
+    SeatsNotHeld,
+    TooManyLines,
+)
 from holdfast.platform.items import LineMap, OrderItem, ReservationItem, UnitItem
-from holdfast.platform.tables import Key, Keys, tenant_of
+from holdfast.platform.tables import Key, Keys, reservation_of, tenant_of
+from holdfast.platform.workflows import Workflows
 from holdfast.reservations.basket import MAX_LINES
-from holdfast.reservations.ending import confirming
 from holdfast.reservations.engine import Engine, LineRequest, merged
 from holdfast.reservations.idempotency import KeyedRequest
-from holdfast.reservations.splitting import Part, bought, in_time, selling, splitting
+from holdfast.reservations.splitting import Part
 from holdfast.reservations.states import State
 
 SOURCE = "tickets"
 """The source of the reservations from which tickets are bought."""
+
+
+class PurchaseState(StrEnum):
+    """The states of a purchase, as older clients know it."""
+
+    PENDING = "pending"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    REFUNDED = "refunded"
+
+
+_STATES = {
+    OrderState.PENDING: PurchaseState.PENDING,
+    OrderState.AWAITING_PAYMENT: PurchaseState.PENDING,
+    OrderState.COMPLETED: PurchaseState.COMPLETED,
+    OrderState.PARTIALLY_REFUNDED: PurchaseState.COMPLETED,
+    OrderState.PAYMENT_FAILED: PurchaseState.FAILED,
+    OrderState.EXPIRED: PurchaseState.FAILED,
+    OrderState.FAILED: PurchaseState.FAILED,
+    OrderState.CANCELLED: PurchaseState.CANCELLED,
+    OrderState.REFUNDED: PurchaseState.REFUNDED,
+}
 
 _Thing = tuple[str, str | None, str | None, str | None, str | None]
 
 
 @dataclass(frozen=True)
 class TicketPurchase:
-    """A wish to buy of what a user holds: lines of the kinds `seat` and `ticket`, no seat twice."""
+    """A wish to buy of what a user holds, by a caller with these `roles`: lines of the kinds `seat` and `ticket`.
+
+    No seat is named twice.
+    """
 
     tenant: str
     user: str
+    roles: Collection[str]
     lines: Sequence[LineRequest]
     keyed: KeyedRequest | None = None
 
 
-def check_out(engine: Engine, purchase: TicketPurchase) -> str:
-    """Buy exactly what the lines name and return the purchase's id; what else the user holds stays held.
+def check_out(engine: Engine, workflows: Workflows, purchase: TicketPurchase) -> OrderItem:
+    """Buy exactly what the lines name and return the order; what else the user holds stays held.
 
-    Written in one transaction: what is bought as a confirmed reservation, the reservations that it was part of, the
-    seats and shards, the order, the idempotency record. Raises SeatsNotHeld naming every line that the user does not
-    hold, MixedCurrencies, TooManyLines, IdempotencyKeyReused and Busy.
+    Written in one transaction: what is bought as a reservation of its own, the reservations that it was part of, the
+    seats, the order, the idempotency record; then the workflow does its part. Raises SeatsNotHeld naming every line
+    that the user does not hold, MixedCurrencies, TooManyLines, PaymentRequired, PaymentFailed, IdempotencyKeyReused,
+    Unavailable and Busy.
     """
+    order = open_order(engine, purchase)
+    try:
+        return sales.see_through(engine, workflows, order)
+    except PaymentFailed:
+        _still_held(engine, purchase, order)
+        raise
+
+
+def open_order(engine: Engine, purchase: TicketPurchase) -> OrderItem:
+    """Write the order of a purchase with what it buys, or find the one that the same request wrote; return it."""
     if len(merged(purchase.lines)) > MAX_LINES:
         raise TooManyLines
-    number = token_hex(16)
-    key = Keys(purchase.tenant).order(purchase.user, number)
-    answer = sales.make(
-        engine,
-        key,
-        purchase.keyed,
-        lambda seen: _buying(engine, purchase, number, seen),
-        lambda order: {"purchase_id": order.id},
-    )
-    return str(answer["purchase_id"])
+    child = Keys(purchase.tenant).reservation(purchase.user, "checkout", token_hex(16))
+
+    def prepare(seen: Seen) -> list[Part]:
+        held, lines = _held(engine, purchase, engine.clock.now()), merged(purchase.lines)
+        parts = _parts(held, lines, seen)
+        if is_whole(parts) and not seen:
+            parts = _parts(held, lines, _units(engine, parts[0].parent))
+        if len({line.currency for part in parts for line in part.lines}) > 1:
+            raise MixedCurrencies
+        return parts
+
+    try:
+        return sales.open_order(engine, child, purchase.keyed, purchase.roles, prepare)
+    except ReservationOver as over:
+        raise SeatsNotHeld from over
 
 
 def find(engine: Engine, tenant: str, purchase_id: str, viewer: str | None) -> OrderItem:
-    """Return a purchase of tickets; `viewer`, where given, must be its own. Raises PurchaseNotFound."""
-    key = Keys(tenant).by_order_id(purchase_id)
-    order = None if key is None else engine.store.get(OrderItem, key)
-    if order is None or viewer not in (None, order.user_id) or order.lines[0].event_id is None:
+    """Return an order with tickets to events in it; `viewer`, where given, must be its own. Raises PurchaseNotFound."""
+    try:
+        order = orders.find(engine, tenant, purchase_id, viewer)
+    except OrderNotFound as none:
+        raise PurchaseNotFound from none
+    if not tickets_of(order):
         raise PurchaseNotFound
     return order
 
 
-def event_of(purchase: OrderItem) -> str:
-    """Return the id of the event whose tickets were bought."""
-    event_id = purchase.lines[0].event_id
-    assert event_id is not None
-    return event_id
+def tickets_of(order: OrderItem) -> list[LineMap]:
+    """Return those lines of an order that are tickets to events."""
+    return [line for line in order.lines if line.event_id is not None]
 
 
-def _buying(engine: Engine, purchase: TicketPurchase, number: str, seen: Seen) -> Sale:
-    keys = Keys(purchase.tenant)
-    now = engine.clock.now()
-    parts = _parts(_held(engine, purchase, now), merged(purchase.lines), seen)
-    if len({line.currency for part in parts for line in part.lines}) > 1:
-        raise MixedCurrencies
-    key = keys.order(purchase.user, number)
-    if len(parts) == 1 and not parts[0].rest:
-        record = parts[0].parent
-        confirmed, *claims = confirming(record, now, {})
-        assert isinstance(confirmed, Update)
-        return Sale(completed(key, record, now), [replace(confirmed, condition=in_time(record, now))], claims)
-    child = bought(parts, keys.reservation(purchase.user, "checkout", number))
-    return Sale(completed(key, child, now), splitting(parts, child, now), selling(parts, child))
+def state_of(order: OrderItem) -> PurchaseState:
+    """Return the state of the purchase that an order is."""
+    return _STATES[OrderState(order.status)]
+
+
+def _still_held(engine: Engine, purchase: TicketPurchase, order: OrderItem) -> None:
+    """Raise SeatsNotHeld naming what is not held any more of a purchase that came to nothing, if that is something."""
+    record = engine.store.get(ReservationItem, reservation_of(order.key))
+    seen = _units(engine, record) if record else {}
+    _parts(_held(engine, purchase, engine.clock.now()), merged(purchase.lines), seen)
+
+
+def _units(engine: Engine, record: ReservationItem) -> Seen:
+    """Return the units that a reservation says it has, as they are: opening its order makes no write to them."""
+    keys = [Keys(tenant_of(record.key)).claimed(name) for name in record.units or ()]
+    return engine.store.batch_get(keys) if keys else {}
 
 
 def _held(engine: Engine, purchase: TicketPurchase, now: int) -> list[ReservationItem]:

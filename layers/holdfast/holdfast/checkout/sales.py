@@ -1,91 +1,109 @@
-"""Sales: what a user holds is bought, as an order, in one transaction that is made once (PROTOCOL.md 8)."""
+"""Sales of the older checkouts: what a user holds is bought by an order of its own, on the same workflow as any other.
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+What is sold is split off in the transaction that writes its order, once (PROTOCOL.md 8, 15); the order is then seen
+through. These checkouts carry no means of payment: what costs something has to be paid elsewhere, which only a service
+key may say (PROTOCOL.md 24).
+"""
 
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TypeVar
+
+from holdfast.checkout import opening
+from holdfast.checkout.opening import EXTERNAL, PaymentChoice
+from holdfast.checkout.states import UNDER_WAY
 from holdfast.platform.dynamodb import MAX_ACTIONS, Cancelled, Contended, Put, RawItem, Write
-from holdfast.platform.errors import Busy, Conflict, InvariantBroken, TooManyLines
-from holdfast.platform.items import OrderItem, ReservationItem
-from holdfast.platform.tables import Key, is_unit
+from holdfast.platform.errors import Busy, Conflict, InvariantBroken, PaymentFailed, TooManyLines, Unavailable
+from holdfast.platform.items import OrderItem
+from holdfast.platform.tables import Key, Keys, is_unit, order_of, tenant_of
+from holdfast.platform.workflows import Workflows
 from holdfast.reservations.engine import Engine
 from holdfast.reservations.idempotency import KeyedRequest
-from holdfast.reservations.reading import total_of
+from holdfast.reservations.reading import line_price
+from holdfast.reservations.splitting import Part, child_of, handing_over, splitting
 
-Answer = dict[str, Any]
+PATIENCE = 15
+"""Seconds for which a client is kept waiting for its order; the functions' own time is 20 s."""
 
 Seen = Mapping[Key, RawItem]
-"""Units that refused a sale, as its conditions saw them."""
+"""Units that refused an attempt, as its conditions saw them."""
+
+_Made = TypeVar("_Made")
+
+Step = tuple[_Made, Sequence[Write], Sequence[Write]]
+"""What is made, the writes that make it, and those to the units that it claims."""
 
 
-@dataclass(frozen=True)
-class Sale:
-    """An order, and what is written with it: to the reservations (`own`), and to what they claim."""
-
-    order: OrderItem
-    own: Sequence[Write]
-    claims: Sequence[Write]
-
-
-def completed(key: Key, sold: ReservationItem, now: int) -> OrderItem:
-    """Return the order at `key`, free or paid elsewhere, of all that a reservation sells at `now` (ms)."""
-    return OrderItem(
-        *key,
-        user_id=sold.user_id,
-        reservation_id=sold.id,
-        status="completed",
-        attempt=1,
-        lines=sold.lines,
-        returned=[0] * len(sold.lines),
-        currency=sold.lines[0].currency,
-        total_minor=total_of(sold),
-        provider="external",
-        version=1,
-        created_at=now,
-        updated_at=now,
-    )
-
-
-def make(
+def open_order(
     engine: Engine,
-    order: Key,
+    child: Key,
     keyed: KeyedRequest | None,
-    prepare: Callable[[Seen], Sale],
-    shown: Callable[[OrderItem], Answer],
-) -> Answer:
-    """Make the sale that `prepare` finds to be possible, under the new key `order`, and return how it is `shown`.
+    roles: Collection[str],
+    prepare: Callable[[Seen], Sequence[Part]],
+) -> OrderItem:
+    """Open the order of the parts that `prepare` finds to be held, and return it, or what the same request opened.
 
-    `prepare` is told of units that refused the attempt before, beside reservations that did not change: as they were
-    seen, they are another's. Written in one transaction: the sale, its order, the idempotency record. Raises what
-    `prepare` does, IdempotencyKeyReused, TooManyLines where it would be over 100 writes, and Busy.
+    The parts become the reservation at the new key `child`, but for exactly one whole reservation, which is bought as
+    it is. `prepare` is told of units that refused the attempt before, beside reservations that did not change: as they
+    were seen, they are another's. Written in one transaction: the parts, what is left of what they are of, the units,
+    the order, the idempotency record. Raises what `prepare` does, PaymentRequired where somebody without a service key
+    buys what costs something, CheckoutUnderWay, ReservationOver, IdempotencyKeyReused, TooManyLines where it would be
+    over 100 writes, and Busy.
     """
 
-    def known(attempt: int) -> Answer | None:
-        """Return what this request answered before, or what an attempt of its own made without an answer."""
-        replayed: Answer | None = keyed.replay(engine.store) if keyed else None
-        made = engine.store.get(OrderItem, order) if replayed is None and attempt else None
-        return replayed if made is None else shown(made)
+    def known(attempt: int) -> OrderItem | None:
+        """Return what this request opened before, or what an attempt of its own wrote without an answer."""
+        answer = keyed.replay(engine.store) if keyed else None
+        if answer is None:
+            return engine.store.get(OrderItem, order_of(child)) if attempt else None
+        key = Keys(tenant_of(child)).by_order_id(answer["order_id"])
+        return None if key is None else engine.store.get(OrderItem, key)
 
+    def step(seen: Seen) -> Step[OrderItem]:
+        parts = prepare(seen)
+        total = sum(line_price(line) for part in parts for line in part.lines)
+        wanted = PaymentChoice(EXTERNAL) if "service" in roles else None
+        choice = opening.choose(roles, (), wanted, total)
+        if is_whole(parts):
+            return opening.open_order(engine, parts[0].parent, choice, keyed), (), ()
+        now = engine.clock.now()
+        record = child_of(parts, child)
+        order = opening.order_for(record, choice, now)
+        remembered = [keyed.record({"order_id": order.id}, now)] if keyed else []
+        own = [*remembered, *splitting(parts, record, now), Put(order, OrderItem.pk.does_not_exist())]
+        return order, own, handing_over(parts, record)
+
+    return make(engine, known, step)
+
+
+def is_whole(parts: Sequence[Part]) -> bool:
+    """Return whether parts are exactly one reservation, which needs no splitting; a deal hold always does."""
+    return len(parts) == 1 and not parts[0].rest and parts[0].parent.life is None
+
+
+def make(engine: Engine, known: Callable[[int], _Made | None], step: Callable[[Seen], Step[_Made]]) -> _Made:
+    """Return what is `known` at an attempt, by its number, or what the `step` made in one transaction.
+
+    A step without writes is made already. Raises what `step` does, TooManyLines and Busy.
+    """
     seen: Seen = {}
     for attempt in engine.retries:
-        answer = known(attempt)
-        if answer is not None:
-            return answer
+        found = known(attempt)
+        if found is not None:
+            return found
         try:
-            sale = prepare(seen)
+            made, own, claims = step(seen)
         except Conflict:
-            answer = known(attempt)
-            if answer is None:
+            found = known(attempt)
+            if found is None:
                 raise
-            return answer
-        answer = shown(sale.order)
-        remembered = [keyed.record(answer, engine.clock.now())] if keyed else []
-        own = [*remembered, *sale.own, Put(sale.order, OrderItem.pk.does_not_exist())]
-        if len(own) + len(sale.claims) > MAX_ACTIONS:
+            return found
+        writes = [*own, *claims]
+        if len(writes) > MAX_ACTIONS:
             raise TooManyLines("This is spread too widely to be bought at once; buy fewer lines.")
         try:
-            engine.store.transact([*own, *sale.claims])
-            return answer
+            if writes:
+                engine.store.transact(writes)
+            return made
         except Contended:
             engine.retries.wait(attempt)
         except Cancelled as refusal:
@@ -93,8 +111,28 @@ def make(
                 engine.retries.wait(attempt)
                 continue
             changed = any(reason and reason.condition_failed for reason in refusal.reasons[: len(own)])
-            units = {key: item for key, item in refusal.seen([*own, *sale.claims]).items() if is_unit(key)}
+            units = {key: item for key, item in refusal.seen(writes).items() if is_unit(key)}
             if not changed and not units:
                 raise InvariantBroken(str(refusal)) from refusal
             seen = {} if changed else units
     raise Busy
+
+
+def see_through(engine: Engine, workflows: Workflows, order: OrderItem) -> OrderItem:
+    """Start an order's workflow unless that was done, wait until it is over, and return the order, which is bought.
+
+    Raises PaymentFailed where it was not bought, Unavailable where that is not known in time, and Busy where the
+    workflow could not be started; all of them name the order, which is kept.
+    """
+    try:
+        if order.status in UNDER_WAY:
+            opening.start(workflows, order)
+            order = opening.wait_for(engine, order.key, order.attempt, PATIENCE)
+        if order.completed_at is not None:
+            return order
+        if order.status in UNDER_WAY:
+            raise Unavailable("The order is still being worked on. Repeat the request with the same Idempotency-Key.")
+        raise PaymentFailed
+    except (Busy, Unavailable, PaymentFailed) as refusal:
+        refusal.extra = {"order_id": order.id, "reason": order.reason}
+        raise

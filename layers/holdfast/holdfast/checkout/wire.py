@@ -10,6 +10,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Body
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, StrictStr, Tag
 from pydantic.alias_generators import to_camel
 
+from holdfast.checkout.purchases import PurchaseState
 from holdfast.platform.errors import Fault, Malformed
 from holdfast.platform.fields import (
     Currency,
@@ -197,6 +198,7 @@ class PurchaseAnswer(_Shown):
 class PurchaseDetail(_Shown):
     """A seat that was bought, or so many tickets without numbered seats; `amount` is what they cost in all."""
 
+    event_id: str = Field(examples=["1"])
     ticket_type_id: str = Field(examples=["1"])
     ticket_type: str = Field(examples=["General"])
     row_number: int | str | None = Field(description="A number where it is called by one.", examples=[1])
@@ -206,12 +208,12 @@ class PurchaseDetail(_Shown):
 
 
 class Purchase(_Shown):
-    """What a user bought of an event's tickets."""
+    """What a user bought of tickets to events; what else the same order has is left out."""
 
     id: str = Field(examples=[ORDER_EXAMPLE])
     user_id: ShownUserId
-    event_id: str = Field(examples=["1"])
-    status: Literal["completed"]
+    event_id: str = Field(description="The event of the first of them.", examples=["1"])
+    status: PurchaseState
     details: list[PurchaseDetail]
     total_amount: DecimalNumber
     currency: Currency

@@ -59,16 +59,18 @@ def acquire(key: Key, holder: str, now: int, until: int, revision: int) -> UnitC
     )
 
 
-def confirm(key: Key, holder: str, buyer: str | None = None) -> UnitChange:
-    """Return the change that sells a unit that `holder` holds, to `buyer` where that is another reservation.
+def confirm(key: Key, holder: str) -> UnitChange:
+    """Return the change that sells a unit to `holder`, who holds it.
 
     The clock makes no difference: whoever took the unit over since is its holder now, and so is nobody once its price
     was changed (PROTOCOL.md 12).
     """
-    sold: tuple[Action, ...] = (UnitItem.held_until.remove(),)
-    if buyer is not None:
-        sold += (UnitItem.holder.set(buyer),)
-    return UnitChange(key, sold, (UnitItem.holder == holder) & UnitItem.held_until.exists())
+    return UnitChange(key, (UnitItem.held_until.remove(),), _held_by(holder))
+
+
+def hand_over(key: Key, holder: str, other: str, until: int) -> UnitChange:
+    """Return the change by which a unit that `holder` holds is held by `other` instead, until `until` (ms)."""
+    return UnitChange(key, (UnitItem.holder.set(other), UnitItem.held_until.set(until)), _held_by(holder))
 
 
 def buy(key: Key, buyer: str, now: int) -> UnitChange:
@@ -84,5 +86,9 @@ def release(key: Key, holder: str) -> UnitChange:
 
 def retime(key: Key, holder: str, until: int) -> UnitChange:
     """Return the change by which `holder` goes on holding a unit, until `until` (ms)."""
-    held = (UnitItem.holder == holder) & UnitItem.held_until.exists()
-    return UnitChange(key, (UnitItem.held_until.set(until),), held)
+    return UnitChange(key, (UnitItem.held_until.set(until),), _held_by(holder))
+
+
+def _held_by(holder: str) -> Condition:
+    condition: Condition = (UnitItem.holder == holder) & UnitItem.held_until.exists()
+    return condition

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 
 from pynamodb.expressions.condition import Condition
 
-from holdfast.claims import pool, unit
-from holdfast.claims.changes import Change, netted
+from holdfast.claims import unit
 from holdfast.platform.dynamodb import Put, Write
 from holdfast.platform.errors import InvariantBroken
 from holdfast.platform.items import LineMap, ReservationItem
-from holdfast.platform.tables import Key, Keys, pool_allocated, tenant_of
+from holdfast.platform.tables import Key, Keys, due_bucket, pool_allocated, tenant_of
 from holdfast.reservations.ending import RETENTION_SECONDS, unchanged
 from holdfast.reservations.states import State
 
@@ -75,48 +74,56 @@ def in_time(record: ReservationItem, now: int) -> Condition:
     return condition
 
 
-def bought(parts: Sequence[Part], child: Key) -> ReservationItem:
-    """Return parts of one user's holds as the one confirmed reservation at `child`."""
+def child_of(parts: Sequence[Part], child: Key) -> ReservationItem:
+    """Return parts of one user's holds as the one held reservation at `child`, which ends with the first of them.
+
+    What was used up of a hold's time is used up of its child's: the extension, and the time to pay.
+    """
     parents = [part.parent for part in parts]
     allocation: Counter[str] = Counter()
     for part in parts:
         allocation.update(part.allocation())
+    expires_at = min(parent.expires_at for parent in parents)
     return ReservationItem(
         *child,
         user_id=parents[0].user_id,
-        status=State.CONFIRMED.value,
+        status=State.HELD.value,
         v=1,
         lines=[line for part in parts for line in part.lines],
         allocation=dict(allocation),
         units=[name for part in parts for name in part.units()] or None,
         source=parents[0].source,
         created_at=min(parent.created_at for parent in parents),
-        expires_at=min(parent.expires_at for parent in parents),
+        expires_at=expires_at,
         first_expires_at=min(parent.first_expires_at for parent in parents),
+        extended_by=next((parent.extended_by for parent in parents if parent.extended_by), None),
+        checkout_until=min((parent.checkout_until for parent in parents if parent.checkout_until), default=None),
+        due=expires_at,
+        due_bucket=due_bucket(child),
     )
 
 
 def splitting(parts: Sequence[Part], child: ReservationItem, now: int) -> list[Write]:
-    """Return the writes that make parts of live holds the reservation `child`; its claims are changed beside them."""
+    """Return the writes that make parts of live holds the reservation `child`; its units are handed over beside."""
     smaller = [Put(_left(part, now), in_time(part.parent, now)) for part in parts]
     return [*smaller, Put(child, ReservationItem.pk.does_not_exist())]
 
 
-def selling(parts: Sequence[Part], child: ReservationItem) -> list[Write]:
-    """Return the writes that sell to `child` what `parts` claim, to be made beside those that split them off."""
+def handing_over(parts: Sequence[Part], child: ReservationItem) -> list[Write]:
+    """Return the writes that hand the units of `parts` over to `child`, to be made beside those that split them off."""
     keys = Keys(tenant_of(child.key))
-    changes: list[Change] = [
-        *pool.confirmed(keys, child.allocated()),
-        *(unit.confirm(keys.claimed(name), part.parent.id, child.id) for part in parts for name in part.units()),
+    return [
+        unit.hand_over(keys.claimed(name), part.parent.id, child.id, child.expires_at).write()
+        for part in parts
+        for name in part.units()
     ]
-    return [change.write() for change in netted(changes)]
 
 
 def _left(part: Part, now: int) -> ReservationItem:
     """Return the parent without the part; one of which nothing is left is over, and says what it held.
 
     A deal hold is then confirmed, until the user's next one takes its place. A reservation is cancelled: what it held
-    is bought, but by another reservation, and must not count twice.
+    is another's now, and must not count twice.
     """
     parent, taken, units = part.parent, part.allocation(), set(part.units())
     allocation = {name: here - taken.get(name, 0) for name, here in parent.allocated().items()}
