@@ -20,6 +20,7 @@ from holdfast.platform.tables import (
     limits_beside,
     tenant_of,
 )
+from holdfast.reservations.checking_out import GRACE
 
 LIVE = ("held", "checking_out")
 COUNTED_KINDS = ("product", "ticket")
@@ -54,7 +55,12 @@ def audit(items: Sequence[RawItem], now: int, most: Mapping[str, int] | None = N
 
 def is_within(record: ReservationItem, now: int) -> bool:
     """Return whether everything that a reservation claims must be its own: sold to it, or held within its time."""
-    return record.status == "confirmed" or (record.status in LIVE and now < record.expires_at)
+    return record.status == "confirmed" or (record.status in LIVE and now < kept_until(record))
+
+
+def kept_until(record: ReservationItem) -> int:
+    """Return until when (ms) a live reservation's units and days are its own: in checkout, beyond the deadline."""
+    return record.expires_at + (GRACE if record.status == "checking_out" else 0)
 
 
 def _has_claims(record: ReservationItem) -> bool:
@@ -69,6 +75,12 @@ def _check_record(record: ReservationItem) -> None:
     assert all(number > 0 for number in record.allocated().values())
     if live:
         assert record.ttl is None, f"{record.key} would be deleted while it holds things"
+    if record.status == "confirmed" and record.life is None:
+        assert record.ttl is None, f"{record.key} would be deleted, but what it bought would stay sold"
+    if record.status == "checking_out":
+        assert record.checkout is not None, f"{record.key} is in checkout for nobody"
+        assert record.hold_expires_at is not None, f"{record.key} does not know where to go back to"
+        assert record.expires_at == record.checkout_until >= record.hold_expires_at, f"{record.key} has its time"
     if _has_claims(record):
         counted = sum(line.quantity for line in record.lines if line.kind in COUNTED_KINDS)
         assert sum(record.allocated().values()) == counted, f"{record.key} has of pools what it says"
@@ -148,7 +160,7 @@ def _check_days(items: Iterable[RawItem], records: Sequence[ReservationItem], no
     for record in records:
         if not (is_within(record, now) and _has_claims(record)):
             continue
-        until = None if record.status == "confirmed" else record.expires_at
+        until = None if record.status == "confirmed" else kept_until(record)
         for span in record.spans or ():
             wanted = Entry(span.start, span.end, until)
             for date in days_of(Span(span.start, span.end)):
@@ -168,7 +180,7 @@ def _check_time(name: str, held_until: int | None, holder: ReservationItem, now:
     if holder.status == "confirmed":
         assert held_until is None, f"{name} is sold, and held until {held_until}"
     elif holder.status in LIVE:
-        assert held_until == holder.expires_at, f"{name} is held until {held_until}, not {holder.expires_at}"
+        assert held_until == kept_until(holder), f"{name} is held until {held_until}, not {kept_until(holder)}"
     else:
         assert holder.status == "expired", f"{name} is still that of {holder.key}, which is {holder.status}"
         assert held_until is not None, f"{name} is sold to {holder.key}, which is expired"
