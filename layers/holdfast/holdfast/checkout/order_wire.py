@@ -116,7 +116,7 @@ class Order(BaseModel):
     model_config = _SHOWN
 
     id: str = Field(description="An order's id.", examples=[ORDER_EXAMPLE])
-    number: str = Field(description="What people call it by.", examples=["04HM-ASR7-KPWZ"])
+    number: str = Field(description="What people call it by.", examples=["04HM-ASW9-NF6Y"])
     reservation_id: ShownReservationId
     user_id: ShownUserId
     status: OrderState
