@@ -1,18 +1,17 @@
 """Checking out: what a reservation holds is bought by a workflow, which the answer may wait for (WIRE.md, 0 and 3)."""
 
-import re
 from functools import cache
 from typing import Annotated
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
-from aws_lambda_powertools.event_handler.openapi.params import Header, Path
+from aws_lambda_powertools.event_handler.openapi.params import Path
 
 from holdfast.checkout import buyer_answers, deals, opening, orders
 from holdfast.checkout.charges import key_of_attempt
 from holdfast.checkout.checkout_wire import CheckoutBody, MarketplacePayment, MarketplacePaymentBody
 from holdfast.checkout.desk import PaymentDesk
 from holdfast.checkout.opening import PaymentChoice
-from holdfast.checkout.order_wire import Order, shown
+from holdfast.checkout.order_wire import LONGEST_WAIT, Order, Prefer, seconds_of, shown
 from holdfast.checkout.payment_settings import ProvidersUsed
 from holdfast.checkout.payments.registry import Providers
 from holdfast.checkout.states import BOUGHT, UNDER_WAY
@@ -43,9 +42,6 @@ from holdfast.reservations.idempotency import KeyedRequest, hash_of
 app = APIGatewayRestResolver(
     enable_validation=True, response_validation_error_http_code=500, json_body_deserializer=http.read_json
 )
-
-LONGEST_WAIT = 15
-"""Seconds that an answer waits for its order at most: well inside the function's own time, and API Gateway's."""
 
 _MARKETPLACE = "orders"
 """The source of the reservations that are orders of the marketplace."""
@@ -98,9 +94,7 @@ def check_out(
     reservation_id: ReservationId,
     body: CheckoutBody,
     idempotency_key: RequiredKey,
-    prefer: Annotated[
-        str | None, Header(description="`wait=N`: answer with the final state, if it comes within N s.")
-    ] = None,
+    prefer: Prefer = None,
 ) -> Response[Order]:
     """Pay and buy everything that is held; twice, or two at once, is one order and one payment."""
     caller = http.caller_of(app)
@@ -206,12 +200,6 @@ def _unpaid(order: OrderItem) -> PaymentFailed | Unavailable:
     refusal = Unavailable() if order.status == "pending" else PaymentFailed()
     refusal.extra = {"order_id": order.id, "reason": order.reason or "action_required"}
     return refusal
-
-
-def seconds_of(prefer: str | None) -> int:
-    """Return for how long a client wants to wait, by its Prefer header (RFC 7240): 0 unless it says, at most 15."""
-    found = re.search(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,4})", prefer or "")
-    return min(LONGEST_WAIT, int(found[1])) if found else 0
 
 
 handler = http.entry(app)

@@ -34,7 +34,7 @@ def handler(event: dict[str, Any], _: Any) -> dict[str, str]:
         if "refund" in event:
             outcome = refund_steps.CLAIMS_STEPS[step](desk(), order, Key(**event["refund"]))
         else:
-            run = Run(order, int(event["attempt"]), event.get("mode", "buy"), event.get("outcomes", {}))
+            run = Run(order, int(event["attempt"]), event.get("outcomes", {}))
             outcome = claims_steps.STEPS[step](desk(), run)
     except HoldfastError as fault:
         raise StepFault(fault.code) from fault

@@ -32,7 +32,7 @@ def machines_of(engine: Engine, checkout_seconds: int = CHECKOUT_SECONDS) -> Mac
         order = Key(**event["order"])
         if "refund" in event:
             return refund_steps.CLAIMS_STEPS[event["step"]](desk, order, Key(**event["refund"]))
-        run = Run(order, event["attempt"], event.get("mode", "buy"), event.get("outcomes", {}))
+        run = Run(order, event["attempt"], event.get("outcomes", {}))
         return claims_steps.STEPS[event["step"]](desk, run)
 
     def payments(event: Data) -> str:

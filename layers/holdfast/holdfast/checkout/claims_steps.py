@@ -11,7 +11,7 @@ from pynamodb.expressions.update import Action
 
 from holdfast.checkout.charges import key_of_attempt
 from holdfast.checkout.desk import Desk
-from holdfast.checkout.opening import read_order
+from holdfast.checkout.opening import LATE, read_order
 from holdfast.checkout.orders import change, writing
 from holdfast.checkout.outcomes import is_under_way, reason_said, was_bought
 from holdfast.checkout.states import OrderState
@@ -29,11 +29,10 @@ Outcomes = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Run:
-    """What a workflow tells a step: which attempt of which order, in which mode, and what came before."""
+    """What a workflow tells a step: which attempt of which order, and what came before."""
 
     order: Key
     attempt: int
-    mode: str = "buy"
     outcomes: Outcomes = field(default_factory=dict)
 
     @property
@@ -56,7 +55,7 @@ def begin(desk: Desk, run: Run) -> str:
     order = desk.engine.store.get(OrderItem, run.order)
     if order is None or not is_under_way(order, run.attempt):
         return "over"
-    if run.mode == "late":
+    if order.mode == LATE:
         return "late"
 
     def beside(record: ReservationItem) -> Sequence[Write]:
@@ -161,7 +160,7 @@ def reason_of(run: Run, order: OrderItem, charge: ChargeItem | None) -> str:
     if run.said("begin") == "lapsed":
         return "hold_lapsed"
     if run.said("confirm") == "taken":
-        return "paid_too_late" if run.mode == "late" else "hold_lapsed"
+        return "paid_too_late" if order.mode == LATE else "hold_lapsed"
     if run.said("capture") == "failed":
         return "capture_failed"
     declined = (charge.reason if charge else None) or "declined"

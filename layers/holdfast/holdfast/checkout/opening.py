@@ -33,6 +33,10 @@ EXTERNAL = "external"
 FREE = "free"
 """The provider of what costs nothing: there is no charge."""
 
+BUY = "buy"
+LATE = "late"
+"""The modes in which an order's workflow is started: to be paid, or with money that came when it was over."""
+
 START_WITHIN = 60_000
 """Milliseconds after which the sweeper looks whether an order's workflow was started."""
 
@@ -143,7 +147,7 @@ def start(workflows: Workflows, order: OrderItem) -> None:
 
 def run_name(order: OrderItem) -> str:
     """Return the name under which the present attempt of an order runs."""
-    further = () if order.mode == "buy" else (order.mode,)
+    further = () if order.mode == BUY else (order.mode,)
     return execution_name(order.key, order.attempt, *further)
 
 

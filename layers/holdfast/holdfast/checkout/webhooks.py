@@ -39,9 +39,6 @@ if TYPE_CHECKING:
 NOT_OURS = "not_ours"
 """What an event is taken as that is about no payment for an order of the tenant."""
 
-LATE = "late"
-"""The mode of an order that is bought with money that came when it was closed already."""
-
 KEPT_SECONDS = 30 * 24 * 3600
 """How long it is remembered that an event was taken in; providers send one again for days."""
 
@@ -209,7 +206,7 @@ def _under_way_again(order: OrderItem, now: int) -> list[Action]:
     """Return what makes a closed order pending again, for its workflow to buy with late money."""
     return [
         OrderItem.status.set(OrderState.PENDING.value),
-        OrderItem.mode.set(LATE),
+        OrderItem.mode.set(opening.LATE),
         OrderItem.outcome.remove(),
         OrderItem.task_token.remove(),
         OrderItem.action.remove(),
@@ -280,7 +277,7 @@ def _follow(desk: Desk, told: Told, transition: Transition, order: OrderItem, ch
             outcomes.answer_again(desk.engine, desk.checkouts, told.order, told.attempt)
         case Transition.LATE:
             order = opening.read_order(desk.engine, told.order)
-            if is_under_way(order, told.attempt) and order.mode == LATE:
+            if is_under_way(order, told.attempt) and order.mode == opening.LATE:
                 opening.start(desk.checkouts, order)
         case Transition.RETURN | Transition.STRAY:
             returned = told.charge if transition == Transition.RETURN else told.stray
