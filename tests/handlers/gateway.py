@@ -26,6 +26,7 @@ _PATHS = (
     (re.compile(r"/api/v1/(bookings(/[^/]+(/(confirm|cancel))?)?|venues/[^/]+/bookings)"), "bookings"),
     (re.compile(r"/api/v1/users(/[^/]+|/phone/[^/]+)?"), "users"),
     (re.compile(r"/api/v1/check-in(/keys)?"), "check_in"),
+    (re.compile(r"/webhooks/[^/]+/[^/]+|/sandbox/[^/]+/payments/[^/]+"), "webhooks"),
     (re.compile(r"/api/v1/health"), "health"),
 )
 _ERROR_KEYS = {"success", "error", "code", "request_id"}

@@ -1,0 +1,539 @@
+"""Webhooks of payment providers: signed, taken in once, and whatever comes, money and goods end on the same side."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from typing import Any
+
+import pytest
+
+from holdfast.checkout import opening, outcomes, overdue
+from holdfast.checkout.charges import key_of_attempt
+from holdfast.checkout.opening import PaymentChoice
+from holdfast.checkout.payment_settings import PaymentProviderName, ProvidersUsed
+from holdfast.checkout.payments.port import Payment, PaymentRequest, PaymentState
+from holdfast.checkout.payments.sandbox import SANDBOX_WEBHOOK_SECRET, SIGNATURE_HEADER, Sandbox
+from holdfast.checkout.payments.signatures import timed_header
+from holdfast.checkout.webhook_decisions import stray_name
+from holdfast.platform.dynamodb import Store
+from holdfast.platform.errors import ProviderUnavailable, Unavailable
+from holdfast.platform.items import ChargeItem, OrderItem, RefundItem, ReservationItem, WebhookItem
+from holdfast.platform.queues import ExpiryMessage
+from holdfast.platform.tables import Key, Keys, charge_of, refund_of, reservation_of
+from holdfast.reservations import reading
+from holdfast.reservations.ending import confirm
+from holdfast.reservations.engine import Engine
+from holdfast.reservations.expiry import handle
+from tests.engine.shop import ListQueue
+from tests.handlers.account import Aws, HandMovedClock
+from tests.handlers.gateway import Answer, Api, event, load, send
+from tests.workflow import Machines, installed
+
+MINUTE = 60
+PRICE = 2 * 1999
+UNKNOWN = "o-abcdefghijklmnop-0123456789abcdef0123456789abcdef"
+
+
+class Buyer:
+    """Somebody with two laptops in checkout, and the sandbox that they pay with."""
+
+    def __init__(self, api: Api, store: Store, clock: HandMovedClock, machines: Machines) -> None:
+        self.api, self.store, self.clock, self.machines = api, store, clock, machines
+        self.engine = Engine(store)
+        self.sandbox = Sandbox(store, api.tenant)
+        self.product = api.new_product(5, price="19.99")
+        self.key = Key("", "")
+
+    def check_out(self, token: str | None = None, user: str = "alice") -> OrderItem:
+        """Hold two laptops and check them out."""
+        held = self.api.hold(user, self.product, 2).json["id"]
+        return self.pay_with(token, reading.find(self.engine, self.api.tenant, held))
+
+    def pay_with(self, token: str | None, record: ReservationItem | None = None) -> OrderItem:
+        """Check out what is held with a token of the sandbox's."""
+        order = opening.open_order(self.engine, record or self.record, PaymentChoice("sandbox", token))
+        self.key = order.key
+        opening.start(self.machines.checkout, order)
+        return self.order
+
+    @property
+    def order(self) -> OrderItem:
+        """The order, as it is stored."""
+        return opening.read_order(self.engine, self.key)
+
+    @property
+    def record(self) -> ReservationItem:
+        """Its reservation, as it is stored."""
+        found = self.store.get(ReservationItem, reservation_of(self.key))
+        assert found is not None
+        return found
+
+    def charge(self, attempt: int = 1) -> ChargeItem:
+        """Return the charge of an attempt."""
+        found = self.store.get(ChargeItem, key_of_attempt(self.key, attempt))
+        assert found is not None
+        return found
+
+    def stray(self, payment_id: str) -> ChargeItem | None:
+        """Return the charge that a payment has become which nobody asked for."""
+        return self.store.get(ChargeItem, charge_of(self.key, stray_name(payment_id)))
+
+    def refund(self, charge: str) -> RefundItem | None:
+        """Return the refund of a charge that bought nothing."""
+        return self.store.get(RefundItem, refund_of(self.key, f"c{charge}"))
+
+    def payment(self, attempt: int = 1) -> Payment:
+        """Return the payment of an attempt, as the sandbox has it."""
+        found = self.sandbox.find(self.charge(attempt).payment_id or "")
+        assert found is not None
+        return found
+
+    def act(self, action: str = "pay", attempt: int = 1, payment_id: str | None = None) -> Answer:
+        """Do something at the sandbox's page."""
+        wanted = payment_id or self.charge(attempt).payment_id
+        return self.api.post(f"/sandbox/{self.api.tenant}/payments/{wanted}", {"action": action})
+
+    def paid_at_provider(self, attempt: int = 1) -> Payment:
+        """Let the buyer pay, of which no webhook comes by itself."""
+        return self.sandbox.act(self.charge(attempt).payment_id or "", "pay")[0]
+
+    def signed(self, payment: Payment, event_id: str = "evt_1", late: int = 0) -> tuple[str, dict[str, str]]:
+        """Return the body and the headers of a webhook that was signed `late` seconds ago."""
+        body, headers = self.sandbox.webhook(payment, self.clock.milliseconds - late * 1000, event_id)
+        return body.decode(), headers
+
+    def tell(self, payment: Payment, event_id: str = "evt_1", late: int = 0, **options: Any) -> Answer:
+        """Send a webhook that tells of a payment."""
+        return self.webhook(*self.signed(payment, event_id, late), **options)
+
+    def webhook(
+        self,
+        body: str,
+        headers: dict[str, str],
+        provider: str = "sandbox",
+        tenant: str | None = None,
+        encoded: bool = False,
+    ) -> Answer:
+        """Send a webhook as it stands, with no credential."""
+        target = f"/webhooks/{provider}/{tenant or self.api.tenant}"
+        request = event("POST", target, text=body, headers=headers, encoded=encoded)
+        return send(request | {"resource": "/webhooks/{provider}/{tenant}"})
+
+    def let_deadline_pass(self) -> None:
+        """Move past the time to pay, and let the expiry message come."""
+        record = self.record
+        self.clock.advance((record.expires_at - self.clock.milliseconds) / 1000 + 1)
+        message = ExpiryMessage(record.key, record.expires_at)
+        assert not handle(self.engine, ListQueue(), [message], overdue.telling(self.engine, self.machines.checkout))
+
+    def cancel(self) -> None:
+        """Let the buyer cancel the order that awaits payment."""
+        outcomes.settle(self.engine, self.machines.checkout, self.key, self.order.attempt, "cancelled", "cancelled")
+
+    def ending(self) -> tuple[str, str | None, str, tuple[int, int, int]]:
+        """Return the states of the order, with its reason, and of its charge, and the units available, held, sold."""
+        _, *units = self.api.units(self.product)
+        order = self.order
+        return order.status, order.reason, self.charge(order.attempt).status, (units[0], units[1], units[2])
+
+
+BOUGHT = ("completed", None, "completed", (3, 0, 2))
+WAITING = ("awaiting_payment", None, "created", (3, 2, 0))
+
+
+@pytest.fixture
+def machines(monkeypatch: pytest.MonkeyPatch) -> Machines:
+    return installed(monkeypatch)
+
+
+@pytest.fixture
+def buyer(api: Api, store: Store, clock: HandMovedClock, machines: Machines) -> Buyer:
+    """A buyer whose order awaits payment."""
+    found = Buyer(api, store, clock, machines)
+    found.check_out()
+    assert found.ending() == WAITING
+    return found
+
+
+def test_a_payment_that_is_told_of_buys(buyer: Buyer) -> None:
+    answer = buyer.tell(buyer.paid_at_provider())
+    assert (answer.status, answer.json) == (200, {"received": True})
+    assert buyer.ending() == BOUGHT
+    taken = buyer.store.get(WebhookItem, Keys(buyer.api.tenant).webhook("sandbox", "evt_1"))
+    assert taken is not None
+    assert (taken.taken_as, taken.event_type) == ("paid", "payment.authorised")
+
+
+@pytest.mark.parametrize("content_type", [None, "application/json", "text/plain", "application/x-www-form-urlencoded"])
+@pytest.mark.parametrize("encoded", [False, True])
+def test_whatever_the_body_says_it_is_it_is_read_as_it_came(
+    buyer: Buyer, content_type: str | None, encoded: bool
+) -> None:
+    body, headers = buyer.signed(buyer.paid_at_provider())
+    sent = headers | ({"Content-Type": content_type} if content_type else {})
+    assert buyer.webhook(body, sent, encoded=encoded).status == 200
+    assert buyer.ending() == BOUGHT
+
+
+def test_the_signature_is_over_every_byte_and_names_of_headers_have_no_case(buyer: Buyer) -> None:
+    said = {"id": "evt_1", "type": "payment.authorised", "payment": asdict(buyer.paid_at_provider())}
+    body = json.dumps(said, indent=3) + "\r\n \n"
+    signature = timed_header(body.encode(), SANDBOX_WEBHOOK_SECRET, buyer.clock.milliseconds)
+    assert buyer.webhook(body, {SIGNATURE_HEADER: signature.replace("v1=", "v0=")}).code == "signature_refused"
+    assert buyer.webhook(body.strip(), {SIGNATURE_HEADER: signature}).code == "signature_refused"
+    assert buyer.webhook(body, {"Sandbox-Signature": f"v1=00,{signature},v0=1"}).status == 200
+    assert buyer.ending() == BOUGHT
+
+
+def _wrong_secret(body: str, headers: dict[str, str], now: int) -> tuple[str, dict[str, str]]:
+    return body, {SIGNATURE_HEADER: timed_header(body.encode(), "another", now)}
+
+
+def _truncated(body: str, headers: dict[str, str], now: int) -> tuple[str, dict[str, str]]:
+    return body[:-1], headers
+
+
+def _truncated_and_signed(body: str, headers: dict[str, str], now: int) -> tuple[str, dict[str, str]]:
+    return body[:-20], {SIGNATURE_HEADER: timed_header(body[:-20].encode(), SANDBOX_WEBHOOK_SECRET, now)}
+
+
+def _changed(body: str, headers: dict[str, str], now: int) -> tuple[str, dict[str, str]]:
+    return body.replace("3998", "3999"), headers
+
+
+def _without(body: str, headers: dict[str, str], now: int) -> tuple[str, dict[str, str]]:
+    return body, {}
+
+
+def _empty(body: str, headers: dict[str, str], now: int) -> tuple[str, dict[str, str]]:
+    return "", headers
+
+
+def _redated(body: str, headers: dict[str, str], now: int) -> tuple[str, dict[str, str]]:
+    _, _, signature = headers[SIGNATURE_HEADER].partition(",")
+    return body, {SIGNATURE_HEADER: f"t={now // 1000 + 1},{signature}"}
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [_wrong_secret, _truncated, _truncated_and_signed, _changed, _without, _empty, _redated],
+)
+def test_what_is_not_signed_as_it_stands_is_refused(buyer: Buyer, aws: Aws, spoil: Callable[..., Any]) -> None:
+    body, headers = buyer.signed(buyer.paid_at_provider())
+    before = aws.dump()
+    answer = buyer.webhook(*spoil(body, headers, buyer.clock.milliseconds))
+    assert (answer.status, answer.code) == (400, "signature_refused")
+    assert aws.dump() == before
+
+
+@pytest.mark.parametrize("late", [6 * MINUTE, -6 * MINUTE])
+def test_six_minutes_off_either_way_is_refused(buyer: Buyer, aws: Aws, late: int) -> None:
+    payment = buyer.paid_at_provider()
+    before = aws.dump()
+    assert buyer.tell(payment, late=late).code == "signature_refused"
+    assert aws.dump() == before
+    assert buyer.tell(payment, late=late // 2).status == 200
+    assert buyer.ending() == BOUGHT
+
+
+def test_a_replay_changes_nothing(buyer: Buyer, aws: Aws) -> None:
+    signed = buyer.signed(buyer.paid_at_provider())
+    assert buyer.webhook(*signed).status == 200
+    before = aws.dump()
+    for _ in range(2):
+        assert buyer.webhook(*signed).json == {"received": True}
+    assert aws.dump() == before
+
+
+def test_the_same_event_signed_anew_and_another_about_the_same_change_nothing_of_the_order(buyer: Buyer) -> None:
+    payment = buyer.paid_at_provider()
+    assert buyer.tell(payment, "evt_1").status == 200
+    version = buyer.order.version, buyer.charge().version
+    buyer.clock.advance(200)
+    assert buyer.tell(payment, "evt_1").status == 200
+    assert buyer.tell(payment, "evt_2").status == 200
+    assert buyer.tell(buyer.payment(), "evt_3").status == 200
+    assert (buyer.order.version, buyer.charge().version) == version
+    assert buyer.ending() == BOUGHT
+
+
+def test_another_tenant_s_order_is_not_found_by_a_webhook(buyer: Buyer, aws: Aws) -> None:
+    payment = buyer.paid_at_provider()
+    before = aws.dump()
+    assert buyer.tell(payment, tenant="another").json == {"received": True}
+    assert aws.dump() == before
+    assert buyer.ending() == WAITING
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"order_id": UNKNOWN},
+        {"order_id": "r-1"},
+        {"order_id": ""},
+        {"order_id": None},
+        {"attempt": None},
+    ],
+)
+def test_what_is_about_no_order_of_ours_is_acknowledged(buyer: Buyer, aws: Aws, changed: dict[str, Any]) -> None:
+    payment = buyer.paid_at_provider()
+    before = aws.dump()
+    assert buyer.tell(replace(payment, **changed)).json == {"received": True}
+    assert aws.dump() == before
+
+
+@pytest.mark.parametrize("changed", [{"amount_minor": PRICE - 1}, {"amount_minor": PRICE + 1}, {"currency": "EUR"}])
+def test_another_amount_or_currency_buys_nothing(buyer: Buyer, changed: dict[str, Any]) -> None:
+    payment = buyer.paid_at_provider()
+    assert buyer.tell(replace(payment, **changed)).status == 200
+    assert buyer.ending() == ("payment_failed", "amount_mismatch", "voided", (3, 2, 0))
+    assert buyer.payment().state == PaymentState.VOIDED
+    assert buyer.tell(payment, "evt_2").status == 200
+    assert buyer.ending()[0] == "payment_failed"
+
+
+def test_a_payment_of_another_amount_is_given_back(buyer: Buyer) -> None:
+    buyer.cancel()
+    buyer.check_out("tok_wrong_amount", user="bob")
+    assert buyer.act().json["taken_as"] == {buyer.payment().id: "amount_mismatch"}
+    assert buyer.ending()[:3] == ("payment_failed", "amount_mismatch", "voided")
+    assert buyer.payment().state == PaymentState.VOIDED
+
+
+def test_a_decline_leaves_the_hold_and_another_card_may_pay(buyer: Buyer) -> None:
+    assert buyer.act("decline").json["taken_as"] == {buyer.payment().id: "failed"}
+    assert buyer.ending() == ("payment_failed", "card_declined", "failed", (3, 2, 0))
+    buyer.pay_with("tok_success")
+    assert buyer.ending() == BOUGHT
+
+
+def test_nothing_is_undone_by_an_event_that_comes_out_of_order(buyer: Buyer) -> None:
+    pending = buyer.payment()
+    payment = buyer.paid_at_provider()
+    assert buyer.tell(payment).status == 200
+    for number, state in enumerate(["pending", "declined", "voided", "authorised"]):
+        assert buyer.tell(replace(pending, state=PaymentState(state)), f"evt_old_{number}").status == 200
+    assert buyer.ending() == BOUGHT
+
+
+def test_a_decline_before_the_money_is_put_right_by_the_money(buyer: Buyer) -> None:
+    """A provider may tell of a payment as failed which then is made."""
+    buyer.cancel()
+    buyer.check_out("tok_pay_late", user="bob")
+    declined = replace(buyer.payment(), state=PaymentState.DECLINED, reason="card_declined")
+    assert buyer.tell(declined).status == 200
+    assert buyer.ending()[0] == "payment_failed"
+    assert buyer.act().json["taken_as"] == {buyer.payment().id: "late"}
+    assert buyer.ending()[0] == "completed"
+    assert buyer.payment().captured_minor == PRICE
+
+
+def test_a_second_payment_is_paid_back(buyer: Buyer) -> None:
+    buyer.cancel()
+    buyer.check_out("tok_pay_twice", user="bob")
+    first = buyer.payment().id
+    for _ in range(2):
+        assert (
+            buyer.act().json["taken_as"] == {first: "paid", f"{first}_2": "stray"} or buyer.order.status == "completed"
+        )
+    assert buyer.ending() == BOUGHT
+    second, stray = buyer.sandbox.find(f"{first}_2"), buyer.stray(f"{first}_2")
+    assert second is not None
+    assert stray is not None
+    assert (second.captured_minor, second.refunded_minor) == (PRICE, PRICE)
+    assert (stray.status, stray.attempt, stray.amount_minor) == ("refunded", 1, PRICE)
+    refund = buyer.refund(stray_name(f"{first}_2"))
+    assert refund is not None
+    assert (refund.status, refund.reason, refund.amount_minor) == ("completed", "not_asked_for", PRICE)
+    assert (buyer.payment().captured_minor, buyer.payment().refunded_minor) == (PRICE, 0)
+
+
+def test_money_after_expiry_takes_the_same_things_again(buyer: Buyer) -> None:
+    buyer.cancel()
+    buyer.check_out("tok_pay_late", user="bob")
+    buyer.let_deadline_pass()
+    assert buyer.ending() == ("expired", "not_paid_in_time", "voided", (5, 0, 0))
+    assert buyer.act().json["taken_as"] == {buyer.payment().id: "late"}
+    assert buyer.ending() == BOUGHT
+
+
+def test_money_after_expiry_is_paid_back_where_the_things_are_gone(buyer: Buyer) -> None:
+    buyer.cancel()
+    buyer.check_out("tok_pay_late", user="bob")
+    buyer.let_deadline_pass()
+    other = buyer.api.hold("carol", buyer.product, 4).json["id"]
+    confirm(buyer.engine, reading.find(buyer.engine, buyer.api.tenant, other).key)
+    assert buyer.act().json["taken_as"] == {buyer.payment().id: "late"}
+    assert buyer.ending() == ("expired", "paid_too_late", "refunded", (1, 0, 4))
+    assert buyer.payment().refunded_minor == PRICE
+
+
+def test_money_after_cancellation_is_paid_back(buyer: Buyer) -> None:
+    buyer.cancel()
+    buyer.check_out("tok_pay_late", user="bob")
+    buyer.cancel()
+    assert buyer.ending() == ("cancelled", "cancelled", "voided", (5, 0, 0))
+    for _ in range(2):
+        assert buyer.act().json["taken_as"] == {buyer.payment().id: "returned"}
+    assert buyer.ending() == ("cancelled", "cancelled", "refunded", (5, 0, 0))
+    refund = buyer.refund("01")
+    assert refund is not None
+    assert (refund.status, refund.reason) == ("completed", "paid_too_late")
+    assert (buyer.payment().captured_minor, buyer.payment().refunded_minor) == (PRICE, PRICE)
+
+
+def test_money_for_an_earlier_attempt_is_paid_back(buyer: Buyer) -> None:
+    buyer.cancel()
+    buyer.check_out("tok_pay_late", user="bob")
+    late = buyer.payment()
+    assert buyer.tell(replace(late, state=PaymentState.DECLINED)).status == 200
+    buyer.pay_with("tok_success")
+    assert buyer.ending() == BOUGHT
+    assert buyer.act(attempt=1).json["taken_as"] == {late.id: "returned"}
+    assert buyer.ending() == BOUGHT
+    assert buyer.payment(1).refunded_minor == PRICE
+    assert buyer.charge(1).status == "refunded"
+
+
+def test_an_old_event_of_a_payment_that_was_undone_since_is_no_money(buyer: Buyer) -> None:
+    """The provider is asked before anything is bought or paid back by an event that no workflow waits for."""
+    authorised = replace(buyer.payment(), state=PaymentState.AUTHORISED)
+    buyer.let_deadline_pass()
+    assert buyer.ending() == ("expired", "not_paid_in_time", "voided", (5, 0, 0))
+    assert buyer.tell(authorised).status == 200
+    assert buyer.ending() == ("expired", "not_paid_in_time", "voided", (5, 0, 0))
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_the_webhook_comes_before_its_create_call_has_returned(
+    buyer: Buyer, monkeypatch: pytest.MonkeyPatch, lost: bool
+) -> None:
+    """PROTOCOL.md 22: the order is found by the metadata, and the charge has no payment yet."""
+    authorise = Sandbox.authorise
+    told: list[Answer] = []
+
+    def authorise_slowly(sandbox: Sandbox, request: PaymentRequest) -> Payment:
+        made = authorise(sandbox, request)
+        if not told:
+            (paid,) = sandbox.act(made.id, "pay")
+            order = Keys(buyer.api.tenant).by_order_id(request.order_id)
+            assert order is not None
+            buyer.key = order
+            assert buyer.charge().payment_id is None
+            told.append(buyer.tell(paid))
+            if lost:
+                raise ProviderUnavailable
+        return made
+
+    buyer.cancel()
+    monkeypatch.setattr(Sandbox, "authorise", authorise_slowly)
+    buyer.check_out(user="bob")
+    assert [answer.status for answer in told] == [200]
+    assert buyer.ending() == BOUGHT
+
+
+def test_money_for_an_order_that_is_being_undone_is_to_be_told_of_again(buyer: Buyer) -> None:
+    """Between the last question and the void nobody can say yet what is to become of the money."""
+    buyer.cancel()
+    buyer.check_out("tok_pay_late", user="bob")
+    told: list[Answer] = []
+    undoing = buyer.machines.calls["ReleaseClaims"] + 1
+    buyer.machines.beside("ReleaseClaims", before=lambda: told.append(buyer.act()), call=undoing)
+    buyer.let_deadline_pass()
+    assert [(answer.status, answer.code, answer.headers["Retry-After"]) for answer in told] == [(503, "busy", "1")]
+    assert buyer.ending()[0] == "expired"
+    assert buyer.act().json["taken_as"] == {buyer.payment().id: "late"}
+    assert buyer.ending() == BOUGHT
+
+
+def test_a_store_or_a_provider_that_does_not_answer_has_the_webhook_sent_again(
+    buyer: Buyer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    buyer.cancel()
+    buyer.check_out("tok_pay_late", user="bob")
+    buyer.let_deadline_pass()
+    payment = buyer.paid_at_provider()
+
+    def silent(*_: object) -> None:
+        raise Unavailable
+
+    def down(*_: object) -> None:
+        raise ProviderUnavailable
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Store, "transact", silent)
+        answer = buyer.tell(payment)
+        assert (answer.status, answer.code, answer.headers["Retry-After"]) == (503, "unavailable", "1")
+    with monkeypatch.context() as broken:
+        broken.setattr(Sandbox, "find", down)
+        answer = buyer.tell(payment)
+        assert (answer.status, answer.code, answer.headers["Retry-After"]) == (503, "provider_unavailable", "5")
+    assert buyer.ending()[0] == "expired"
+    assert buyer.tell(payment).status == 200
+    assert buyer.ending() == BOUGHT
+
+
+def test_who_does_not_use_a_provider_has_no_address_for_its_webhooks(buyer: Buyer, aws: Aws) -> None:
+    payment = buyer.paid_at_provider()
+    for provider in ("paypal", "external", "free"):
+        assert buyer.tell(payment, provider=provider).status == 404
+    ProvidersUsed(buyer.store, "sandbox").choose(buyer.api.tenant, [PaymentProviderName.STRIPE], 1)
+    before = aws.dump()
+    assert buyer.tell(payment).status == 404
+    assert buyer.act().status == 404
+    assert aws.dump() == before
+
+
+def test_a_webhook_may_have_256_kilobytes(buyer: Buyer) -> None:
+    body, _ = buyer.signed(buyer.paid_at_provider())
+    for size, status in ((256 * 1024, 200), (256 * 1024 + 1, 413)):
+        text = body + " " * (size - len(body))
+        headers = {SIGNATURE_HEADER: timed_header(text.encode(), SANDBOX_WEBHOOK_SECRET, buyer.clock.milliseconds)}
+        assert buyer.webhook(text, headers).status == status
+
+
+def test_what_is_no_address_is_none(buyer: Buyer) -> None:
+    assert buyer.webhook("{}", {}, provider="SANDBOX").status == 400
+    assert buyer.webhook("{}", {}, tenant="Not-A-Tenant").status == 400
+
+
+def test_the_sandbox_s_page_pays_as_a_buyer_does(buyer: Buyer) -> None:
+    payment = buyer.payment()
+    assert payment.action == {"type": "sandbox", "url": f"/sandbox/{buyer.api.tenant}/payments/{payment.id}"}
+    for _ in range(2):
+        answer = buyer.act()
+        assert (answer.status, answer.json["received"]) == (200, True)
+        assert buyer.ending() == BOUGHT
+    assert buyer.act("decline").status == 200
+    assert buyer.ending() == BOUGHT
+
+
+def test_a_payment_of_which_no_webhook_ever_tells_is_found_when_time_is_up(buyer: Buyer) -> None:
+    buyer.cancel()
+    buyer.check_out("tok_never", user="bob")
+    assert buyer.act().json == {"received": True, "taken_as": {}}
+    assert buyer.ending() == WAITING
+    buyer.let_deadline_pass()
+    assert buyer.ending() == BOUGHT
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({"action": "steal"}, "validation_failed"),
+        ({}, "validation_failed"),
+        ({"action": "pay", "amount": 1}, "validation_failed"),
+        (None, "validation_failed"),
+    ],
+)
+def test_the_sandbox_s_page_does_what_there_is_to_do(buyer: Buyer, aws: Aws, body: Any, code: str) -> None:
+    before = aws.dump()
+    target = f"/sandbox/{buyer.api.tenant}/payments/{buyer.charge().payment_id}"
+    assert buyer.api.post(target, body).code == code
+    assert buyer.act(payment_id="sandbox_unknown").status == 404
+    assert buyer.api.post(f"/sandbox/another/payments/{buyer.charge().payment_id}", {"action": "pay"}).status == 404
+    assert aws.dump() == before
+
+
+def test_the_function_is_warm_after_its_first_webhook(buyer: Buyer) -> None:
+    assert load("webhooks").desk() is load("webhooks").desk()
