@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import pytest
+from pynamodb.expressions.update import Action
 
 from holdfast.checkout import ticket_keys, tickets
-from holdfast.checkout.admissions import Admission, admit, admitted_beyond
+from holdfast.checkout.admissions import Admission, admit
+from holdfast.checkout.admitted import admitted_beyond
 from holdfast.checkout.ticket_keys import KeyPair
 from holdfast.platform.dynamodb import Cancelled, Put, Update
 from holdfast.platform.errors import (
@@ -23,7 +25,7 @@ from holdfast.platform.errors import (
 from holdfast.platform.items import LineMap, OrderItem
 from holdfast.platform.tables import Key
 from holdfast.reservations.idempotency import KeyedRequest, hash_of
-from tests.engine.faults import Answer, Call, Calls, Trouble, conflict, silence_after, throttled
+from tests.engine.faults import Answer, Call, Calls, Trouble, conflict, meanwhile, silence_after, throttled
 from tests.engine.shop import Shop
 from tests.engine.storm import Client, Storm
 
@@ -210,6 +212,36 @@ def test_a_lost_answer_is_asked_for_again_and_is_no_second_admission(shop: Shop,
         admit(shop.engine, shop.tenant, code, keyed(shop, "scan", code))
     assert admit(shop.engine, shop.tenant, code, keyed(shop, "scan", code)).number == 0
     assert order_at(shop, key).version == 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        OrderItem.returned[0].set(2),
+        OrderItem.status.set("refunded"),
+        OrderItem.status.set("cancelled"),
+    ],
+    ids=["returned", "refunded", "cancelled"],
+)
+@pytest.mark.parametrize("key", ["scan", None])
+def test_what_is_given_back_between_look_and_admission_is_not_let_in(
+    shop: Shop, calls: Calls, change: Action, key: str | None
+) -> None:
+    order = sell(shop, 3)
+    code = codes(shop, order)[1]
+    calls.trouble(meanwhile(lambda: shop.store.write(Update(order, [change]))), "TransactWriteItems")
+    with pytest.raises(TicketNotValid):
+        admit(shop.engine, shop.tenant, code, keyed(shop, key, code) if key else None)
+    assert order_at(shop, order).admissions() == {}
+
+
+def test_what_is_kept_when_others_are_given_back_meanwhile_is_let_in(shop: Shop, calls: Calls) -> None:
+    order = sell(shop, 3)
+    code = codes(shop, order)[1]
+    changes = [OrderItem.returned[0].set(1), OrderItem.status.set("partially_refunded"), OrderItem.version.add(1)]
+    calls.trouble(meanwhile(lambda: shop.store.write(Update(order, changes))), "TransactWriteItems")
+    assert admit(shop.engine, shop.tenant, code, None).number == 1
+    assert (order_at(shop, order).returned, order_at(shop, order).version) == ([1], 3)
 
 
 def test_a_key_of_another_scan_lets_nobody_in(shop: Shop) -> None:

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from base64 import urlsafe_b64decode
 from pathlib import Path
 from typing import Any
@@ -12,15 +14,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.checkout import tickets
-from holdfast.checkout.admissions import admitted_beyond
+from holdfast.checkout.admitted import admitted_beyond
 from holdfast.checkout.states import BOUGHT, OrderState
 from holdfast.checkout.ticket_keys import KeyPair, decoded, encoded
-from holdfast.checkout.ticket_wire import TicketKey, TicketKeys
-from holdfast.checkout.tickets import LONGEST_CODE, Place, code_of, codes_of
+from holdfast.checkout.ticket_wire import LONGEST_CODE, TicketKey, TicketKeys
+from holdfast.checkout.tickets import Place, code_of, codes_of
 from holdfast.platform.errors import CodeRefused
 from holdfast.platform.items import LineMap, OrderItem
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+ROOT = Path(__file__).resolve().parents[2]
+README, LIBRARY = ROOT / "README.md", ROOT / "layers" / "holdfast"
 PAIR, ANOTHER = KeyPair.generate(), KeyPair.generate()
 SCANNABLE = r"[A-Za-z0-9._-]+"
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."
@@ -273,3 +276,8 @@ def test_the_key_set_is_of_keys_as_rfc_8037_has_them() -> None:
     raw = urlsafe_b64decode(key["x"] + "=")
     assert raw == PAIR.private.public_key().public_bytes_raw()
     assert isinstance(Ed25519PublicKey.from_public_bytes(raw), Ed25519PublicKey)
+
+
+def test_tickets_are_shown_without_cryptography_until_one_is_signed() -> None:
+    program = "import sys; sys.modules['cryptography'] = None; from holdfast.checkout import ticket_wire"
+    subprocess.run([sys.executable, "-c", program], check=True, env={"PYTHONPATH": str(LIBRARY)})

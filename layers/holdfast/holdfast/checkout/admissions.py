@@ -69,15 +69,6 @@ def admit(engine: Engine, tenant: str, code: str, keyed: KeyedRequest | None) ->
     raise Busy
 
 
-def admitted_beyond(order: OrderItem, line: int, keep: int) -> bool:
-    """Return whether anybody was let in with a ticket of the line that would be given back if it kept `keep`.
-
-    Those with the highest numbers are given back first; whoever was let in has had theirs.
-    """
-    numbers = (name.split("-") for name in order.admissions())
-    return any(int(of_line) == line and int(number) >= keep for of_line, number in numbers)
-
-
 def _refusal(order: OrderItem, place: Place) -> Conflict | None:
     """Return why nobody is let in with this ticket now, or None."""
     admitted_at = order.admissions().get(place.name)

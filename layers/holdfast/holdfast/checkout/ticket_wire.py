@@ -1,16 +1,23 @@
-"""What clients see of tickets: those of an order, what a gate sends and is told, and the keys to check codes with."""
+"""What clients see of tickets: those of an order, what a gate sends and is told, and the keys to check codes with.
+
+Importing it takes no cryptography: an order without tickets is shown without.
+"""
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictStr
 
-from holdfast.checkout.admissions import Admission
-from holdfast.checkout.tickets import LONGEST_CODE, Ticket
 from holdfast.platform.clock import to_text
 from holdfast.platform.fields import Moment, ShownUserId
 from holdfast.platform.items import TicketKeyItem
+
+if TYPE_CHECKING:
+    from holdfast.checkout.admissions import Admission
+    from holdfast.checkout.tickets import Ticket
+
+LONGEST_CODE = 300
 
 _STRICT = ConfigDict(extra="forbid", defer_build=True)
 _SHOWN = ConfigDict(defer_build=True)
@@ -92,7 +99,7 @@ class TicketKeys(BaseModel):
     keys: list[TicketKey]
 
 
-def shown_ticket(ticket: Ticket) -> OrderTicket:
+def shown_ticket(ticket: "Ticket") -> OrderTicket:
     """Return a ticket as its buyer sees it."""
     thing = ticket.thing
     return OrderTicket(
@@ -110,7 +117,7 @@ def shown_ticket(ticket: Ticket) -> OrderTicket:
     )
 
 
-def shown_admission(admission: Admission) -> CheckIn:
+def shown_admission(admission: "Admission") -> CheckIn:
     """Return who was let in as the gate sees it."""
     return CheckIn(**asdict(admission) | {"admitted_at": to_text(admission.admitted_at)})
 

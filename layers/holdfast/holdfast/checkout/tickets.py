@@ -17,11 +17,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from holdfast.checkout.states import BOUGHT
 from holdfast.checkout.ticket_keys import KeyPair, decoded, encoded
+from holdfast.checkout.ticket_wire import LONGEST_CODE
 from holdfast.platform.errors import CodeRefused
 from holdfast.platform.items import LineMap, OrderItem
 from holdfast.platform.tables import tenant_of
-
-LONGEST_CODE = 300
 
 ADMITTING = frozenset({"ticket", "seat", "listing"})
 """The kinds of line that admit people, one each."""
