@@ -8,7 +8,9 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from hashlib import sha256
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from holdfast.checkout.payments import signatures
 from holdfast.checkout.payments.port import Payment, PaymentRequest, PaymentState, ProviderEvent, Refund
@@ -29,6 +31,37 @@ _KEPT = 365 * 86_400_000
 """Milliseconds for which a payment is kept in the books."""
 
 SandboxAction = Literal["pay", "decline"]
+
+_Text = Annotated[str, Field(min_length=1, max_length=200)]
+_Minor = Annotated[int, Field(ge=0, le=10**15)]
+_TOLD = ConfigDict(strict=True, extra="forbid", defer_build=True)
+
+
+class _PaymentTold(BaseModel):
+    """A payment as a webhook tells of it; since anybody can sign these, nothing is taken on trust."""
+
+    model_config = _TOLD
+
+    id: _Text
+    state: PaymentState
+    amount_minor: _Minor
+    currency: str = Field(pattern="^[A-Z]{3}$")
+    captured_minor: _Minor = 0
+    refunded_minor: _Minor = 0
+    order_id: str | None = Field(None, max_length=200)
+    attempt: int | None = Field(None, ge=1, le=9_999)
+    action: dict[str, Any] | None = None
+    reason: str | None = Field(None, max_length=200)
+
+
+class _EventTold(BaseModel):
+    """What a webhook says."""
+
+    model_config = _TOLD
+
+    id: _Text
+    type: _Text
+    payment: _PaymentTold
 
 
 class Sandbox:
@@ -85,11 +118,10 @@ class Sandbox:
         """Return what a webhook of `webhook` says."""
         signatures.check_timed(headers.get(SIGNATURE_HEADER, ""), body, [SANDBOX_WEBHOOK_SECRET], now)
         try:
-            said = json.loads(body)
-            payment = Payment(**said["payment"] | {"state": PaymentState(said["payment"]["state"])})
-            return ProviderEvent(str(said["id"]), str(said["type"]), payment)
-        except (ValueError, TypeError, KeyError, RecursionError) as wrong:
+            told = _EventTold.model_validate_json(body)
+        except ValidationError as wrong:
             raise SignatureRefused from wrong
+        return ProviderEvent(told.id, told.type, Payment(**vars(told.payment)))
 
     def act(self, payment_id: str, action: SandboxAction) -> list[Payment]:
         """Do what the buyer does at the sandbox's page; return the payments that webhooks are to tell of.

@@ -1,0 +1,225 @@
+"""The payment providers of tenants: whose credentials, which are used, and what a wrong secret leads to."""
+
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from holdfast.checkout.payment_settings import PaymentProviderName, ProvidersUsed
+from holdfast.checkout.payments.external import External
+from holdfast.checkout.payments.port import PaymentState, RefundState
+from holdfast.checkout.payments.razorpay import Razorpay
+from holdfast.checkout.payments.registry import Providers
+from holdfast.checkout.payments.sandbox import Sandbox
+from holdfast.checkout.payments.stripe import Stripe
+from holdfast.platform import secrets
+from holdfast.platform.dynamodb import Store
+from holdfast.platform.errors import ProviderNotUsed, ProviderUnavailable, SignatureRefused
+from holdfast.platform.secrets import SecretParameters, SecretUnreadable
+from tests.payments.wire import ORDER, TENANT, request
+
+NOW = 1_700_000_000_000
+STRIPE = {"api_key": "sk_test_12345", "webhook_secret": "whsec_12345"}
+RAZORPAY = {"key_id": "rzp_test_key", "key_secret": "key_secret_1", "webhook_secret": "webhook_secret_1"}
+
+
+class SecretsByHand:
+    """Secrets that a test puts there."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, Mapping[str, Any]] = {
+            f"payments/{TENANT}/stripe": STRIPE,
+            f"payments/{TENANT}/razorpay": RAZORPAY,
+        }
+
+    def read(self, name: str) -> Mapping[str, Any]:
+        """Return the secret, or say that there is none."""
+        try:
+            return self.known[name]
+        except KeyError:
+            raise SecretUnreadable(f"{name} is not there") from None
+
+
+@pytest.fixture
+def known() -> SecretsByHand:
+    """The tenant's secrets."""
+    return SecretsByHand()
+
+
+@pytest.fixture
+def used(store: Store) -> ProvidersUsed:
+    """What tenants use, where the stage gives the sandbox to everybody."""
+    return ProvidersUsed(store, "sandbox")
+
+
+@pytest.fixture
+def providers(store: Store, known: SecretsByHand, used: ProvidersUsed) -> Providers:
+    """All providers."""
+    return Providers(store, known, used)
+
+
+def test_a_tenant_uses_what_its_stage_gives_until_it_chooses(used: ProvidersUsed, providers: Providers) -> None:
+    assert providers.used_by(TENANT) == ["sandbox"]
+    used.choose(TENANT, [PaymentProviderName.STRIPE, PaymentProviderName.RAZORPAY], NOW)
+    assert providers.used_by(TENANT) == ["stripe", "razorpay"]
+    used.choose(TENANT, [PaymentProviderName.RAZORPAY], NOW)
+    assert providers.used_by(TENANT) == ["razorpay"]
+    assert providers.used_by("another") == ["sandbox"]
+
+
+def test_a_stage_may_give_nothing(store: Store) -> None:
+    assert ProvidersUsed(store, "").of(TENANT) == []
+    assert ProvidersUsed(store, "stripe,sandbox").of(TENANT) == ["stripe", "sandbox"]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("sandbox", Sandbox), ("stripe", Stripe), ("razorpay", Razorpay), ("external", External)]
+)
+def test_every_provider_is_there_by_its_name_for_what_was_paid_through_it(
+    providers: Providers, name: str, kind: type
+) -> None:
+    found = providers.provider(TENANT, name)
+    assert isinstance(found, kind)
+    assert found.name == name
+
+
+@pytest.mark.parametrize("name", ["", "paypal", "Stripe", "free"])
+def test_another_name_is_no_provider(providers: Providers, name: str) -> None:
+    with pytest.raises(ProviderNotUsed):
+        providers.provider(TENANT, name)
+    with pytest.raises(ProviderNotUsed):
+        providers.for_webhook(TENANT, name)
+
+
+def test_webhooks_of_what_anybody_can_sign_are_heard_only_where_it_is_used(
+    providers: Providers, used: ProvidersUsed
+) -> None:
+    assert isinstance(providers.for_webhook(TENANT, "sandbox"), Sandbox)
+    assert isinstance(providers.for_webhook(TENANT, "stripe"), Stripe)
+    used.choose(TENANT, [PaymentProviderName.STRIPE], NOW)
+    for name in ("sandbox", "external"):
+        with pytest.raises(ProviderNotUsed):
+            providers.for_webhook(TENANT, name)
+    with pytest.raises(ProviderNotUsed):
+        providers.sandbox(TENANT)
+
+
+def test_a_provider_keeps_its_connections_until_its_credentials_change(
+    providers: Providers, known: SecretsByHand
+) -> None:
+    first = providers.provider(TENANT, "stripe")
+    assert providers.provider(TENANT, "stripe") is first
+    known.known[f"payments/{TENANT}/stripe"] = STRIPE | {"api_key": "sk_test_67890"}
+    second = providers.provider(TENANT, "stripe")
+    assert second is not first
+    assert providers.provider(TENANT, "stripe") is second
+
+
+def test_each_tenant_has_credentials_of_its_own(providers: Providers, known: SecretsByHand) -> None:
+    known.known["payments/another/stripe"] = STRIPE
+    assert providers.provider("another", "stripe") is not providers.provider(TENANT, "stripe")
+    with pytest.raises(ProviderUnavailable):
+        providers.provider("third", "stripe")
+
+
+def test_many_tenants_do_not_keep_connections_for_ever(providers: Providers, known: SecretsByHand) -> None:
+    first = providers.provider(TENANT, "stripe")
+    for number in range(60):
+        known.known[f"payments/t{number}/stripe"] = STRIPE
+        providers.provider(f"t{number}", "stripe")
+    assert len(providers._made) == 50
+    assert providers.provider(TENANT, "stripe") is not first
+
+
+@pytest.mark.parametrize(
+    "secret", [None, {}, {"api_key": "sk_live_to_hide"}, STRIPE | {"base_url": "http://elsewhere.example"}]
+)
+def test_a_missing_or_malformed_secret_is_logged_without_what_it_holds(
+    providers: Providers,
+    known: SecretsByHand,
+    secret: dict[str, Any] | None,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    del known.known[f"payments/{TENANT}/stripe"]
+    if secret is not None:
+        known.known[f"payments/{TENANT}/stripe"] = secret
+    with pytest.raises(ProviderUnavailable):
+        providers.provider(TENANT, "stripe")
+    printed = capsys.readouterr()
+    logged = printed.out + printed.err + caplog.text
+    assert "a payment provider's credentials" in logged
+    assert not any(value in logged for value in ["sk_live_to_hide", "elsewhere", *STRIPE.values()])
+
+
+def test_what_is_paid_elsewhere_is_believed_and_remembered_by_nobody() -> None:
+    external = External()
+    made = external.authorise(request())
+    assert (made.id, made.state) == (f"external-{ORDER}-1", PaymentState.AUTHORISED)
+    assert external.find_by_order(request()) == made
+    assert external.find(made.id) is None
+    taken = external.capture(made, "capture")
+    assert (taken.state, taken.captured_minor) == (PaymentState.CAPTURED, 5_000)
+    assert external.void(made, "void").state is PaymentState.VOIDED
+    assert external.refund(taken, 1_500, "refund").state is RefundState.PAID
+    with pytest.raises(SignatureRefused):
+        external.read_event(b"{}", {}, NOW)
+
+
+@pytest.fixture
+def parameters(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The parameter store of an account, and a function that is cold."""
+    for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    with mock_aws():
+        _make_cold()
+        yield boto3.client("ssm")
+        _make_cold()
+
+
+def _make_cold() -> None:
+    secrets.client.cache_clear()
+    secrets._parameters.cache_clear()
+
+
+def test_a_secret_is_a_parameter_that_is_asked_for_once_in_five_minutes(parameters: Any) -> None:
+    name = f"/holdfast/payments/{TENANT}/stripe"
+    parameters.put_parameter(Name=name, Value=json.dumps(STRIPE), Type="SecureString")
+    store = SecretParameters("/holdfast")
+    assert store.read(f"payments/{TENANT}/stripe") == STRIPE
+    parameters.put_parameter(
+        Name=name, Value=json.dumps(STRIPE | {"api_key": "new"}), Type="SecureString", Overwrite=True
+    )
+    assert store.read(f"payments/{TENANT}/stripe") == STRIPE
+    _forget_after_five_minutes()
+    assert store.read(f"payments/{TENANT}/stripe") == STRIPE | {"api_key": "new"}
+
+
+def _forget_after_five_minutes() -> None:
+    """Let what is kept be as old as it may be."""
+    kept = secrets._parameters().store
+    for key, value in kept.items():
+        kept[key] = value._replace(ttl=value.ttl - timedelta(seconds=300))
+
+
+@pytest.mark.parametrize("text", ["sk_live_to_hide", "[]", '"sk_live_to_hide"', "{", "[" * 100_000])
+def test_a_secret_that_is_no_json_object_is_refused_without_being_told(parameters: Any, text: str) -> None:
+    parameters.put_parameter(Name="/holdfast/payments/demo/stripe", Value=text[:4_000], Type="SecureString")
+    with pytest.raises(SecretUnreadable) as raised:
+        SecretParameters("/holdfast").read("payments/demo/stripe")
+    assert "sk_live_to_hide" not in str(raised.value)
+    assert raised.value.__cause__ is None
+
+
+def test_a_secret_that_is_not_there_is_refused(parameters: Any) -> None:
+    with pytest.raises(SecretUnreadable, match="/holdfast/payments/demo/stripe"):
+        SecretParameters("/holdfast").read("payments/demo/stripe")
