@@ -14,6 +14,7 @@ from holdfast.platform.dynamodb import Store, connect
 from holdfast.platform.tables import IDENTITY_SCHEMA, TABLE_SCHEMA
 from tests.handlers.account import IDENTITY, TABLE, Aws, HandMovedClock
 from tests.handlers.gateway import FUNCTIONS, Api, forget
+from tests.workflow import Machines, installed
 
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "testing",
@@ -73,6 +74,12 @@ def aws(_account: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch) -> Aws:
     account = Aws(dynamodb, sqs, expiry_queue, dead_letters)
     account.empty()
     return account
+
+
+@pytest.fixture(autouse=True)
+def machines(monkeypatch: pytest.MonkeyPatch) -> Machines:
+    """The workflows that functions start, run in this process."""
+    return installed(monkeypatch)
 
 
 @pytest.fixture

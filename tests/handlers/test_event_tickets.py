@@ -358,6 +358,7 @@ def test_a_purchase_shows_its_details_at_the_prices_of_the_hold(api: Api, clock:
     assert answer.json["currency"] == "USD"
     seat, counted = answer.json["details"]
     assert seat == {
+        "eventId": event,
         "ticketTypeId": VIP,
         "ticketType": "VIP",
         "rowNumber": 2,
@@ -366,6 +367,7 @@ def test_a_purchase_shows_its_details_at_the_prices_of_the_hold(api: Api, clock:
         "amount": 80,
     }
     assert counted == {
+        "eventId": event,
         "ticketTypeId": GENERAL,
         "ticketType": "General",
         "rowNumber": None,
