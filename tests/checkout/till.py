@@ -22,7 +22,7 @@ from holdfast.checkout.payments.sandbox_book import Book, SandboxToken
 from holdfast.checkout.refunds import PercentOf, Wanted, whole_price
 from holdfast.checkout.states import UNDER_WAY, OrderState, RefundStatus
 from holdfast.platform.dynamodb import RawItem, Store, read
-from holdfast.platform.errors import HoldfastError, Refused
+from holdfast.platform.errors import Busy, Refused
 from holdfast.platform.items import ChargeItem, OrderItem, RefundItem, ReservationItem, SandboxPaymentItem
 from holdfast.platform.tables import Key, is_charge, is_order, is_refund, key_of, order_beside, reservation_of
 from holdfast.reservations.ending import confirm
@@ -92,6 +92,7 @@ class Till:
         self.webhooks = webhooks.Desk(self.engine, checkout, refund, self.providers)
         self.key = Key("", "")
         self._events = 0
+        self._untold: list[tuple[Payment, str]] = []
 
     def everything(self) -> list[LineRequest]:
         """Return a line of each kind."""
@@ -145,17 +146,21 @@ class Till:
                 self.tell(payment)
 
     def tell(self, payment: Payment, event_id: str | None = None) -> None:
-        """Let a webhook come that tells of a payment, again and again while it is answered that it should."""
+        """Let a webhook come that tells of a payment; one that is answered to come again waits for `tell_again`."""
         self._events += 1
         name = event_id or f"evt_{self._events}"
         body, headers = self.sandbox.webhook(payment, self.clock.now(), name)
-        for _ in range(3):
-            try:
-                webhooks.receive(self.webhooks, self.shop.tenant, "sandbox", body, headers)
-                return
-            except HoldfastError as wrong:
-                if wrong.retry_after is None:
-                    raise
+        try:
+            webhooks.receive(self.webhooks, self.shop.tenant, "sandbox", body, headers)
+        except Busy:
+            self._untold.append((payment, name))
+
+    def tell_again(self) -> None:
+        """Let the webhooks come again that were answered that they should, as providers do for days."""
+        untold, self._untold = self._untold, []
+        for payment, event_id in untold:
+            self.tell(payment, event_id)
+        assert not self._untold
 
     def let_deadline_pass(self) -> None:
         """Move past the time to pay, and let the expiry message come, as the queue delivers it."""
