@@ -27,6 +27,9 @@ _PATHS = (
     (re.compile(r"/api/v1/users(/[^/]+|/phone/[^/]+)?"), "users"),
     (re.compile(r"/api/v1/check-in(/keys)?"), "check_in"),
     (re.compile(r"/webhooks/[^/]+/[^/]+|/sandbox/[^/]+/payments/[^/]+"), "webhooks"),
+    (re.compile(r"/api/v1/orders(/[^/]+(/(cancel|refund|tickets))?)?"), "orders"),
+    (re.compile(r"/api/v1/reservations/[^/]+/checkout|/api/payments"), "checkout"),
+    (re.compile(r"/api/v1/settings/payments"), "settings"),
     (re.compile(r"/api/v1/health"), "health"),
 )
 _ERROR_KEYS = {"success", "error", "code", "request_id"}
