@@ -1,4 +1,4 @@
-"""The steps on money of the workflows that check out and refund; each payload names one, and is answered its outcome."""
+"""The steps on money of the workflows that check out and refund; a payload names one, and is told its outcome."""
 
 from functools import cache
 from typing import Any
