@@ -18,9 +18,9 @@ from holdfast.platform.errors import Busy, Unavailable
 from holdfast.platform.items import LineMap, OrderItem
 from holdfast.platform.signing_keys import ParameterStore
 from holdfast.platform.tables import Key, Keys
+from tests.door import gate
 from tests.handlers.account import Aws, HandMovedClock
 from tests.handlers.gateway import Answer, Api, event, send
-from tests.unit.test_tickets import gate
 
 ROUTE, KEYS = "/api/v1/check-in", "/api/v1/check-in/keys"
 PREFIX = "/holdfast-test"

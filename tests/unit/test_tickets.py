@@ -21,9 +21,9 @@ from holdfast.checkout.ticket_wire import LONGEST_CODE, TicketKey, TicketKeys
 from holdfast.checkout.tickets import Place, code_of, codes_of
 from holdfast.platform.errors import CodeRefused
 from holdfast.platform.items import LineMap, OrderItem
+from tests.door import gate, program
 
-ROOT = Path(__file__).resolve().parents[2]
-README, LIBRARY = ROOT / "README.md", ROOT / "layers" / "holdfast"
+LIBRARY = Path(__file__).resolve().parents[2] / "layers" / "holdfast"
 PAIR, ANOTHER = KeyPair.generate(), KeyPair.generate()
 SCANNABLE = r"[A-Za-z0-9._-]+"
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."
@@ -238,16 +238,6 @@ def test_who_was_let_in_with_what_would_be_given_back() -> None:
     assert not admitted_beyond(order_of(thing("ticket", 2, event_id="1", ticket_type_id="3")), 0, 0)
 
 
-def gate() -> Any:
-    """Return what the README's own program reads codes with."""
-    section = README.read_text().partition("## Tickets at the door")[2].partition("\n## ")[0]
-    (program,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
-    names: dict[str, Any] = {}
-    exec(program, names)  # noqa: S102
-    assert "holdfast" not in program
-    return names["read"]
-
-
 def jwks(*pairs: KeyPair) -> Any:
     return json.loads(TicketKeys(keys=[TicketKey(kid=pair.kid, x=pair.x) for pair in pairs]).model_dump_json())
 
@@ -263,6 +253,14 @@ def test_the_readmes_gate_reads_codes_offline(tenant: str, place: Place, of: Lin
     for wrong, keys in ((code[:at] + other + code[at + 1 :], jwks(PAIR)), (code, jwks(ANOTHER)), (code, jwks())):
         with pytest.raises(Exception):  # noqa: B017, PT011
             read(wrong, keys)
+
+
+def test_the_readmes_gate_needs_nothing_of_ours() -> None:
+    imported = [line for line in program().splitlines() if "import" in line]
+    assert imported == [
+        "import base64, json",
+        "from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey",
+    ]
 
 
 def test_the_key_set_is_of_keys_as_rfc_8037_has_them() -> None:
