@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.checkout.payments import signatures
@@ -296,6 +296,7 @@ STEPS = st.one_of(
 TOKENS = st.one_of(st.none(), st.sampled_from(list(SandboxToken)))
 
 
+@settings(deadline=None)
 @given(TOKENS, st.lists(STEPS, max_size=20))
 def test_books_never_take_more_than_was_authorised_nor_give_back_more_than_was_taken(
     token: SandboxToken | None, steps: list[Any]

@@ -398,3 +398,12 @@ def test_a_payment_made_for_another_attempt_says_so() -> None:
     stripe, _ = stripe_of((200, intent(metadata=intent()["metadata"] | {"holdfast_attempt": "2"})))
     found = stripe.find("pi_1")
     assert found == replace(payment("pi_1"), order_id=ORDER, attempt=2)
+
+
+@pytest.mark.parametrize("odd", ["pi_1/../refunds", "pi_1?expand[]=x", "charge#01", "pi 1"])
+def test_an_id_of_any_letters_asks_for_nothing_else(odd: str) -> None:
+    stripe, script = stripe_of((404, failure("invalid_request_error", code="resource_missing")))
+    assert stripe.find(odd) is None
+    assert script.asked[0].url.path == f"/v1/payment_intents/{odd}"
+    assert dict(script.asked[0].url.params) == {"expand[]": "latest_charge"}
+    assert script.asked[0].url.fragment == ""

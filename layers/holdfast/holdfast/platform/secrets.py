@@ -9,9 +9,6 @@ from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
-import boto3
-from botocore.config import Config
-
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.parameters.ssm import SSMProvider
 
@@ -58,6 +55,9 @@ class SecretParameters:
 @cache
 def client() -> Any:
     """Return the Systems Manager client, made once, with time-outs far inside a function's own."""
+    import boto3
+    from botocore.config import Config
+
     return boto3.client(
         "ssm", config=Config(connect_timeout=1, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 2})
     )

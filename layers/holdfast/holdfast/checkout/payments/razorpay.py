@@ -20,6 +20,7 @@ import json
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 from pydantic import Field, SecretStr
@@ -96,8 +97,9 @@ class Razorpay:
         """
         made = self._order_of(request)
         if request.token is not None:
-            if made is None or not self._is_signed(request.token, str(made["id"])):
-                return _declined(request, request.key, "signature_invalid")
+            order_id = request.key if made is None else str(made["id"])
+            if made is None or not self._is_signed(request.token, order_id):
+                return _declined(request, order_id, "signature_invalid")
             return self._payment(made)
         if made is not None:
             return self._payment(made)
@@ -112,9 +114,9 @@ class Razorpay:
     def find(self, payment_id: str) -> Payment | None:
         """Return the order, or the order of the payment, of this id as it is now."""
         if not payment_id.startswith("pay_"):
-            order = self._entity(f"{_ORDERS}/{payment_id}")
+            order = self._entity(f"{_ORDERS}/{quote(payment_id, safe='')}")
             return None if order is None else self._payment(order)
-        payment = self._entity(f"{_PAYMENTS}/{payment_id}")
+        payment = self._entity(f"{_PAYMENTS}/{quote(payment_id, safe='')}")
         if payment is None or not payment.get("order_id"):
             return None
         return self.find(str(payment["order_id"]))

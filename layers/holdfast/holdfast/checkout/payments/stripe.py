@@ -12,6 +12,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 from pydantic import Field, SecretStr
@@ -117,7 +118,7 @@ class Stripe:
 
     def find(self, payment_id: str) -> Payment | None:
         """Return the intent as it is now."""
-        answer = self._calls.get(f"{_INTENTS}/{payment_id}", _CHARGE)
+        answer = self._calls.get(_path(payment_id), _CHARGE)
         if answer.is_done:
             return self._payment(answer.body)
         if answer.status == 404:
@@ -130,12 +131,12 @@ class Stripe:
 
     def capture(self, payment: Payment, key: str) -> Payment:
         """Capture the whole intent; where Stripe refuses, its state says why."""
-        answer = self._calls.post_form(f"{_INTENTS}/{payment.id}/capture", _CHARGE, key)
+        answer = self._calls.post_form(f"{_path(payment.id)}/capture", _CHARGE, key)
         return self._payment(answer.body) if answer.is_done else self._as_it_is(payment, answer, "capture")
 
     def void(self, payment: Payment, key: str) -> Payment:
         """Cancel the intent; one that was captured meanwhile is returned as that."""
-        answer = self._calls.post_form(f"{_INTENTS}/{payment.id}/cancel", _CHARGE, key)
+        answer = self._calls.post_form(f"{_path(payment.id)}/cancel", _CHARGE, key)
         return self._payment(answer.body) if answer.is_done else self._as_it_is(payment, answer, "void")
 
     def refund(self, payment: Payment, amount_minor: int, key: str) -> Refund:
@@ -224,6 +225,10 @@ class Stripe:
             raise self._calls.puzzled("refunds", answer.status)
         made = answer.body.get("data") or []
         return next((each for each in made if (each.get("metadata") or {}).get("holdfast_refund") == key), None)
+
+
+def _path(payment_id: str) -> str:
+    return f"{_INTENTS}/{quote(payment_id, safe='')}"
 
 
 def _method(token: str) -> dict[str, str | int]:
