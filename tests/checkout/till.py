@@ -4,14 +4,14 @@ The goods are in DynamoDB Local, the books in the same table, the clock is moved
 definitions (`tests.workflow`) through the real handlers of their functions.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import pytest
 
-from holdfast.checkout import opening, outcomes, overdue, refunds, resuming, webhooks
+from holdfast.checkout import opening, overdue, refunds, resuming, stopping, webhooks
 from holdfast.checkout.desk import Desk, PaymentDesk
 from holdfast.checkout.opening import PaymentChoice
 from holdfast.checkout.payment_settings import ProvidersUsed
@@ -20,7 +20,7 @@ from holdfast.checkout.payments.registry import Providers
 from holdfast.checkout.payments.sandbox import Sandbox
 from holdfast.checkout.payments.sandbox_book import Book, SandboxToken
 from holdfast.checkout.refunds import PercentOf, Wanted, whole_price
-from holdfast.checkout.states import UNDER_WAY, OrderState, RefundStatus
+from holdfast.checkout.states import BOUGHT, UNDER_WAY, RefundStatus
 from holdfast.platform.dynamodb import RawItem, Store, read
 from holdfast.platform.errors import Busy, Refused
 from holdfast.platform.items import ChargeItem, OrderItem, RefundItem, ReservationItem, SandboxPaymentItem
@@ -78,21 +78,36 @@ class Till:
     def __init__(self, store: Store, patch: pytest.MonkeyPatch, shop: Shop | None = None) -> None:
         """Put everything on sale, and let the handlers of both functions work here."""
         self.shop = shop or Shop(store)
+        self._patch = patch
         self.store, self.clock, self.engine = store, self.shop.clock, self.shop.engine
         self.office = BoxOffice(self.shop)
         self.office.open(seats=4, standing=10)
         self.product = self.shop.product(10)
         self.ticket = self.shop.listing()
-        self.machines = Machines(_handler("checkout_claims"), _handler("checkout_payments"))
         self.sandbox = Sandbox(store, self.shop.tenant, self.clock, self.engine.retries)
         self.providers = Providers(store, NoSecrets(), ProvidersUsed(store, "sandbox"), self.clock)
+        self.machines = Machines(self._claims, self._payments)
         checkout, refund = self.machines.checkout, self.machines.refund
-        patch.setattr(load("checkout_claims"), "desk", lambda: Desk(self.engine, checkout, 900))
-        patch.setattr(load("checkout_payments"), "desk", lambda: PaymentDesk(self.engine, checkout, self.providers))
+        self._desk = Desk(self.engine, checkout, 900)
+        self._payment_desk = PaymentDesk(self.engine, checkout, self.providers)
         self.webhooks = webhooks.Desk(self.engine, checkout, refund, self.providers)
         self.key = Key("", "")
         self._events = 0
         self._untold: list[tuple[Payment, str]] = []
+
+    def of_another_tenant(self, tenant: str) -> "Till":
+        """Return another tenant's till on the same table and clock."""
+        return Till(self.store, self._patch, Shop(self.store, self.clock, tenant))
+
+    def _claims(self, payload: dict[str, Any]) -> Any:
+        module = load("checkout_claims")
+        self._patch.setattr(module, "desk", lambda: self._desk)
+        return module.handler(payload, LambdaContext())
+
+    def _payments(self, payload: dict[str, Any]) -> Any:
+        module = load("checkout_payments")
+        self._patch.setattr(module, "desk", lambda: self._payment_desk)
+        return module.handler(payload, LambdaContext())
 
     def everything(self) -> list[LineRequest]:
         """Return a line of each kind."""
@@ -164,10 +179,18 @@ class Till:
 
     def let_deadline_pass(self) -> None:
         """Move past the time to pay, and let the expiry message come, as the queue delivers it."""
+        self.overdue()()
+
+    def overdue(self) -> Callable[[], None]:
+        """Move past the time to pay, and return what delivers the expiry message."""
         record = self.record
         self.clock.forward(max(0, record.expires_at - self.clock.now()) + 1)
         tell = overdue.telling(self.engine, self.machines.checkout)
-        assert not handle(self.engine, ListQueue(), [self.shop.message(record)], tell)
+
+        def deliver() -> None:
+            assert not handle(self.engine, ListQueue(), [self.shop.message(record)], tell)
+
+        return deliver
 
     def let_everything_lapse(self) -> None:
         """Move past the time of everything that is held, and let its expiry messages come."""
@@ -177,8 +200,8 @@ class Till:
         assert not handle(self.engine, ListQueue(), messages, tell)
 
     def cancel(self) -> None:
-        """Let the buyer cancel the order that awaits payment."""
-        outcomes.settle(self.engine, self.machines.checkout, self.key, self.order.attempt, "cancelled", "cancelled")
+        """Let the buyer cancel the order, unless it is bought."""
+        stopping.stop(self.engine, self.machines.checkout, self.order, 0)
 
     def somebody_takes_the_seat(self) -> None:
         """Let somebody else hold and buy the seat, if it is to be had."""
@@ -188,9 +211,9 @@ class Till:
 
     def refund(self, wanted: Sequence[Wanted] | None = None, percent_of: PercentOf = whole_price) -> None:
         """Give back lines of the order, or all that is left of it, if it was bought."""
-        if self.order.status not in (OrderState.COMPLETED, OrderState.PARTIALLY_REFUNDED):
-            return
         order = self.order
+        if order.status not in BOUGHT:
+            return
         name = refunds.name_for(order, None)
         machine = self.machines.refund
         refunds.request(self.engine, machine, order, wanted, percent_of, "ann", "changed_mind", None, name)
@@ -315,10 +338,6 @@ class Till:
         for order in self.orders():
             wrong = self.disagreement(order)
             assert wrong is None, f"{order.key}: {wrong}"
-
-
-def _handler(function: str) -> Any:
-    return lambda payload: load(function).handler(payload, LambdaContext())
 
 
 def _side(counts: tuple[int, int, int], total: int, wanted: int) -> Side:
