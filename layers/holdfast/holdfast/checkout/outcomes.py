@@ -7,7 +7,7 @@ from typing import Literal
 from pynamodb.expressions.update import Action
 
 from holdfast.checkout.orders import change, writing
-from holdfast.checkout.states import BOUGHT, UNDER_WAY, OrderState
+from holdfast.checkout.states import UNDER_WAY
 from holdfast.platform.dynamodb import Write
 from holdfast.platform.items import OrderItem
 from holdfast.platform.tables import Key
@@ -81,8 +81,8 @@ def reason_said(order: OrderItem) -> str | None:
 
 
 def was_bought(order: OrderItem, attempt: int) -> bool:
-    """Return whether this attempt bought the order, so that nothing of it may be undone but by a refund."""
-    return order.attempt == attempt and order.status in BOUGHT | {OrderState.REFUNDED}
+    """Return whether this attempt bought the order, if only for a while: nothing of it is undone but by a refund."""
+    return order.attempt == attempt and order.completed_at is not None
 
 
 def is_under_way(order: OrderItem, attempt: int) -> bool:

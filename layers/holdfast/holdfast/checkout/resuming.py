@@ -75,10 +75,10 @@ def take_up(engine: Engine, machines: Mapping[str, Workflows], message: Mapping[
     try:
         machine, run = message["machine"], message["run"]
         workflows, order = machines[machine], Key(**run["order"])
-        further = ("redriven", sha256(message_id.encode()).hexdigest()[:16])
+        further = f"r{sha256(message_id.encode()).hexdigest()[:10]}"
         if machine == "refund":
             key = Key(**run["refund"])
-            workflows.start(execution_name(key, *further), refund_run(key))
+            workflows.start(execution_name(key, further), refund_run(key))
             return
         attempt = int(run["attempt"])
     except (KeyError, TypeError) as wrong:
@@ -87,7 +87,7 @@ def take_up(engine: Engine, machines: Mapping[str, Workflows], message: Mapping[
     if was_bought(known, attempt):
         return
     further_run = _run(engine, known) if is_under_way(known, attempt) else {**run, "mode": "walk_back", "outcomes": {}}
-    workflows.start(execution_name(order, attempt, *further), further_run)
+    workflows.start(execution_name(order, attempt, further), further_run)
 
 
 def refund_run(key: Key) -> dict[str, Any]:

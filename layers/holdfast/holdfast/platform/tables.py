@@ -15,6 +15,9 @@ DUE_BUCKETS = 16
 
 TTL_ATTRIBUTE = "ttl"
 
+MAX_NAME = 80
+"""Characters in the name of a run (AWS: StartExecution)."""
+
 TABLE_SCHEMA: dict[str, Any] = {
     "BillingMode": "PAY_PER_REQUEST",
     "AttributeDefinitions": [
@@ -378,7 +381,9 @@ def name_of(key: Key) -> str:
 def execution_name(key: Key, *further: object) -> str:
     """Return the name of a workflow's run for the order or refund at `key`: letters, digits and hyphens, at most 80."""
     owner = key.pk.rpartition("#")[2]
-    return "-".join([owner, *key.sk.split("#")[1:], *map(str, further)])
+    name = "-".join([owner, *key.sk.split("#")[1:], *map(str, further)])
+    assert len(name) <= MAX_NAME, f"{name} is too long for a run"
+    return name
 
 
 def is_order(key: Key) -> bool:
