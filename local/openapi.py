@@ -28,28 +28,36 @@ STATIC = {"GET /api/v1/docs", "GET /api/v1/openapi.json"}
 
 PUBLIC = STATIC | {
     "GET /api/v1/bookings/venue/{venue_id}/availability",
+    "GET /api/v1/check-in/keys",
     "GET /api/v1/health",
     "GET /api/v1/venues",
     "GET /api/v1/venues/{venue_id}",
     "GET /api/v1/venues/{venue_id}/availability",
     "POST /api/v1/bookings/check-availability",
+    "POST /sandbox/{tenant}/payments/{payment_id}",
+    "POST /webhooks/{provider}/{tenant}",
 }
 """Routes that ask nobody who they are."""
 
 DESCRIPTION = """\
 Holds scarce things, sells each exactly once, and gives them back on time.
 
-Every request but those for health, documentation and the public reads of halls carries
-`Authorization: Bearer <service key>`; the public ones name the tenant in `X-Tenant-Id`. Bodies are `application/json`
-of at most 64 KiB, seat maps of 1 MiB. Every error has the same body, told apart by its `code`, and every answer carries
-`X-Request-Id`. With an `Idempotency-Key` (or `X-Idempotency-Key`) a POST is safe to repeat: the same key and body get
-the same answer for at least 24 hours; after a 429, 503 or 504 repeat it when `Retry-After` says.
+Every request but those for health, documentation, the public reads of halls, the keys of ticket codes and webhooks
+carries `Authorization: Bearer <service key>`; the public ones name the tenant in `X-Tenant-Id`, webhooks in their
+address. Bodies are `application/json` of at most 64 KiB, seat maps of 1 MiB. Every error has the same body, told apart
+by its `code`, and every answer carries `X-Request-Id`. With an `Idempotency-Key` (or `X-Idempotency-Key`) a POST is
+safe to repeat: the same key and body get the same answer for at least 24 hours; after a 429, 503 or 504 repeat it when
+`Retry-After` says.
 
 Refusals for the present state are 409, but 400 where the older flash deals and the older marketplace know them so.
 Routes of older clients ignore unknown fields, the unified reservations refuse them."""
 
 TAGS = {
     "reservations": "Carts over everything on sale: held all or not at all, for a while, at the price of that moment.",
+    "orders": "What is bought of a reservation: paid, followed, cancelled, given back whole or in part.",
+    "tickets": "Codes of bought tickets, at the door.",
+    "webhooks": "What payment providers tell, known by its signature alone.",
+    "settings": "What a tenant sets for itself.",
     "products": "Limited stock of the flash deals: put on sale, restocked, repriced, counted.",
     "flash deals": "The older way to hold and buy limited stock, one hold a user and product.",
     "events": "Events, their ticket types and seat maps, and what is left of them.",
