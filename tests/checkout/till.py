@@ -15,20 +15,21 @@ from holdfast.checkout import opening, overdue, refunds, resuming, stopping, web
 from holdfast.checkout.desk import Desk, PaymentDesk
 from holdfast.checkout.opening import PaymentChoice
 from holdfast.checkout.payment_settings import ProvidersUsed
-from holdfast.checkout.payments.port import Payment, PaymentState
+from holdfast.checkout.payments.port import Payment
 from holdfast.checkout.payments.registry import Providers
 from holdfast.checkout.payments.sandbox import Sandbox
 from holdfast.checkout.payments.sandbox_book import Book, SandboxToken
 from holdfast.checkout.refunds import PercentOf, Wanted, whole_price
-from holdfast.checkout.states import BOUGHT, UNDER_WAY, RefundStatus
-from holdfast.platform.dynamodb import RawItem, Store, read
+from holdfast.checkout.states import BOUGHT
+from holdfast.platform.dynamodb import RawItem, Store
 from holdfast.platform.errors import Busy, Refused
-from holdfast.platform.items import ChargeItem, OrderItem, RefundItem, ReservationItem, SandboxPaymentItem
-from holdfast.platform.tables import Key, is_charge, is_order, is_refund, key_of, order_beside, reservation_of
+from holdfast.platform.items import ChargeItem, OrderItem, RefundItem, ReservationItem
+from holdfast.platform.tables import Key, reservation_of
 from holdfast.reservations.ending import confirm
 from holdfast.reservations.engine import LineRequest
 from holdfast.reservations.expiry import handle
 from holdfast.reservations.holding import HoldRequest, hold
+from tests.checkout.ledger import Ledger
 from tests.engine.audit import all_items
 from tests.engine.box_office import BoxOffice, standing
 from tests.engine.shop import HOUR, START, ListQueue, Shop, resale, seat, units
@@ -236,29 +237,29 @@ class Till:
         """Return everything that is stored."""
         return all_items(self.store, self.shop.tenant)
 
+    def ledger(self) -> Ledger:
+        """Return all that is stored about orders and money."""
+        return Ledger(self.items())
+
     def orders(self) -> list[OrderItem]:
         """Return all orders."""
-        return [read(OrderItem, item) for item in self.items() if is_order(key_of(item))]
+        return self.ledger().orders
 
     def refunds(self) -> list[RefundItem]:
         """Return all refunds."""
-        return [read(RefundItem, item) for item in self.items() if is_refund(key_of(item))]
+        return self.ledger().refunds
 
-    def charges(self, order: Key | None = None) -> list[ChargeItem]:
-        """Return an order's charges, attempt by attempt, strays last."""
-        found = [read(ChargeItem, item) for item in self.items() if is_charge(key_of(item))]
-        return sorted((item for item in found if order_beside(item.key) == (order or self.key)), key=lambda it: it.key)
+    def charges(self) -> list[ChargeItem]:
+        """Return the charges of the order last opened, attempt by attempt, strays last."""
+        return self.ledger().charges(self.key)
+
+    def books(self) -> list[Book]:
+        """Return the sandbox's payments for the order last opened, attempt by attempt."""
+        return self.ledger().books(self.order.id)
 
     def charge(self, attempt: int) -> ChargeItem | None:
         """Return the charge of an attempt of the order last opened."""
         return next((charge for charge in self.charges() if charge.key.sk.endswith(f"#{attempt:02d}")), None)
-
-    def books(self, order: OrderItem | None = None) -> list[Book]:
-        """Return the sandbox's payments for an order, attempt by attempt."""
-        wanted = (order or self.order).id
-        stored = [read(SandboxPaymentItem, item) for item in self.items() if "#SANDBOX#" in key_of(item).pk]
-        books = [Book.from_text(item.book) for item in stored]
-        return sorted((book for book in books if book.order_id == wanted), key=lambda book: (book.attempt, book.id))
 
     def goods(self) -> Side:
         """Return on which side everything is, which must be one and the same for every kind of line.
@@ -303,40 +304,12 @@ class Till:
             refundable=order.refundable_minor,
         )
 
-    def disagreement(self, order: OrderItem) -> str | None:
-        """Return what is wrong between an order's money and its goods, nobody being at it; None where nothing is.
-
-        What the provider's books have of it is the price of what is confirmed, and the fees that were kept.
-        """
-        if order.status in UNDER_WAY:
-            return f"{order.status}, and nobody is at it"
-        if any(item.status in (RefundStatus.PENDING, RefundStatus.PAID) for item in self._refunds_of(order)):
-            return "a refund is open"
-        record = self.shop.stored(reservation_of(order.key))
-        mine = record.status == "confirmed" and record.checkout == order.attempt
-        worth = sum(line.unit_price_minor * line.quantity for line in record.lines) if mine else 0
-        books = self.books(order)
-        kept = sum(book.captured_minor - book.refunded_minor for book in books)
-        if order.provider == "external":
-            kept = sum(charge.captured_minor - charge.refunded_minor for charge in self.charges(order.key))
-        if kept != worth + order.fee_minor:
-            return f"{kept} were kept for {worth} and fees of {order.fee_minor}"
-        if order.captured_minor - order.refunded_minor != kept:
-            return f"the order says {order.captured_minor} - {order.refunded_minor}, the books {kept}"
-        if sum(charge.captured_minor - charge.refunded_minor for charge in self.charges(order.key)) != kept:
-            return "the charges do not say what the books say"
-        if any(book.state is PaymentState.AUTHORISED for book in books):
-            return "money is set aside for nothing"
-        return None
-
-    def _refunds_of(self, order: OrderItem) -> list[RefundItem]:
-        return [refund for refund in self.refunds() if order_beside(refund.key) == order.key]
-
     def all_agrees(self) -> None:
         """Check every order, and everything stored."""
         self.shop.audit()
-        for order in self.orders():
-            wrong = self.disagreement(order)
+        ledger = self.ledger()
+        for order in ledger.orders:
+            wrong = ledger.disagreement(order)
             assert wrong is None, f"{order.key}: {wrong}"
 
 
