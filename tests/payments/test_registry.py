@@ -2,12 +2,14 @@
 
 import json
 import logging
+import time
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ConnectTimeoutError
 from moto import mock_aws
 
 from holdfast.checkout.payment_settings import PaymentProviderName, ProvidersUsed
@@ -20,7 +22,7 @@ from holdfast.checkout.payments.stripe import Stripe
 from holdfast.platform import secrets
 from holdfast.platform.dynamodb import Store
 from holdfast.platform.errors import ProviderNotUsed, ProviderUnavailable, SignatureRefused
-from holdfast.platform.secrets import SecretParameters, SecretUnreadable
+from holdfast.platform.secrets import SecretMissing, SecretParameters, SecretUnreadable
 from tests.payments.wire import ORDER, TENANT, request
 
 NOW = 1_700_000_000_000
@@ -32,6 +34,7 @@ class SecretsByHand:
     """Secrets that a test puts there."""
 
     def __init__(self) -> None:
+        self.asked = 0
         self.known: dict[str, Mapping[str, Any]] = {
             f"payments/{TENANT}/stripe": STRIPE,
             f"payments/{TENANT}/razorpay": RAZORPAY,
@@ -42,7 +45,8 @@ class SecretsByHand:
         try:
             return self.known[name]
         except KeyError:
-            raise SecretUnreadable(f"{name} is not there") from None
+            self.asked += 1
+            raise SecretMissing(f"{name} is not there") from None
 
 
 @pytest.fixture
@@ -100,13 +104,40 @@ def test_webhooks_of_what_anybody_can_sign_are_heard_only_where_it_is_used(
     providers: Providers, used: ProvidersUsed
 ) -> None:
     assert isinstance(providers.for_webhook(TENANT, "sandbox"), Sandbox)
-    assert isinstance(providers.for_webhook(TENANT, "stripe"), Stripe)
     used.choose(TENANT, [PaymentProviderName.STRIPE], NOW)
     for name in ("sandbox", "external"):
         with pytest.raises(ProviderNotUsed):
             providers.for_webhook(TENANT, name)
     with pytest.raises(ProviderNotUsed):
         providers.sandbox(TENANT)
+
+
+def test_webhooks_of_a_provider_that_a_tenant_has_left_are_heard(providers: Providers, used: ProvidersUsed) -> None:
+    for chosen in (PaymentProviderName.STRIPE, PaymentProviderName.RAZORPAY):
+        used.choose(TENANT, [chosen], NOW)
+        assert isinstance(providers.for_webhook(TENANT, "stripe"), Stripe)
+        assert isinstance(providers.for_webhook(TENANT, "razorpay"), Razorpay)
+
+
+def test_webhooks_for_tenants_that_are_made_up_ask_for_no_secrets(
+    providers: Providers, known: SecretsByHand, used: ProvidersUsed
+) -> None:
+    with pytest.raises(ProviderNotUsed):
+        providers.for_webhook("made-up", "stripe")
+    assert known.asked == 0
+    used.choose("careless", [PaymentProviderName.STRIPE], NOW)
+    with pytest.raises(ProviderNotUsed):
+        providers.for_webhook("careless", "stripe")
+    assert known.asked == 1
+
+
+def test_a_webhook_that_cannot_be_checked_just_now_is_to_be_sent_again(
+    providers: Providers, known: SecretsByHand, used: ProvidersUsed
+) -> None:
+    used.choose(TENANT, [PaymentProviderName.STRIPE], NOW)
+    known.known[f"payments/{TENANT}/stripe"] = {}
+    with pytest.raises(ProviderUnavailable):
+        providers.for_webhook(TENANT, "stripe")
 
 
 def test_a_provider_keeps_its_connections_until_its_credentials_change(
@@ -220,6 +251,35 @@ def test_a_secret_that_is_no_json_object_is_refused_without_being_told(parameter
     assert raised.value.__cause__ is None
 
 
-def test_a_secret_that_is_not_there_is_refused(parameters: Any) -> None:
-    with pytest.raises(SecretUnreadable, match="/holdfast/payments/demo/stripe"):
+def test_a_secret_that_is_not_there_is_missed_once_a_minute(parameters: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = SecretParameters("/holdfast")
+    for _ in range(2):
+        with pytest.raises(SecretMissing, match="/holdfast/payments/demo/stripe"):
+            store.read("payments/demo/stripe")
+        parameters.put_parameter(
+            Name="/holdfast/payments/demo/stripe", Value=json.dumps(STRIPE), Type="SecureString", Overwrite=True
+        )
+    later = time.monotonic() + 61
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    assert store.read("payments/demo/stripe") == STRIPE
+
+
+def test_what_is_missed_is_not_remembered_without_bounds(parameters: Any) -> None:
+    store = SecretParameters("/holdfast")
+    store._missing.update({str(number): 1e12 for number in range(1_000)})
+    with pytest.raises(SecretMissing):
+        store.read("payments/demo/stripe")
+    assert len(store._missing) == 1
+
+
+def test_a_parameter_store_that_does_not_answer_says_nothing_of_the_secret(
+    parameters: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(secrets.client(), "get_parameter", _no_answer)
+    with pytest.raises(SecretUnreadable) as raised:
         SecretParameters("/holdfast").read("payments/demo/stripe")
+    assert not isinstance(raised.value, SecretMissing)
+
+
+def _no_answer(**_: Any) -> None:
+    raise ConnectTimeoutError(endpoint_url="https://ssm.example")

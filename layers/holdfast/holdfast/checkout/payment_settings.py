@@ -29,6 +29,11 @@ class ProvidersUsed:
         item = self._store.get(PaymentSettingsItem, Keys(tenant).payment_settings())
         return list(self._default) if item is None else list(item.providers)
 
+    def may_have_used(self, tenant: str, name: str) -> bool:
+        """Return whether a tenant uses a provider, or chose its own and so may have used it before."""
+        item = self._store.get(PaymentSettingsItem, Keys(tenant).payment_settings())
+        return item is not None or name in self._default
+
     def choose(self, tenant: str, providers: Sequence[PaymentProviderName], now: int) -> None:
         """Let a tenant use these from `now` (ms) on, whatever it used before; the item of its settings is written."""
         actions = [

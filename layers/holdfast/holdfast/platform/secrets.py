@@ -1,10 +1,11 @@
 """Secrets: SecureString parameters of AWS Systems Manager, each a JSON object, all under one prefix.
 
-They are kept for five minutes, so that is how long a replaced one goes on being used. Nothing here says, logs or raises
-what a secret holds.
+They are kept for five minutes, so that is how long a replaced one goes on being used; that one is not there is believed
+for a minute. Nothing here says, logs or raises what a secret holds.
 """
 
 import json
+import time
 from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
@@ -13,17 +14,24 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.parameters.ssm import SSMProvider
 
 _KEPT_SECONDS = 300
+_MISSING_SECONDS = 60
+_MOST_MISSING = 1_000
+"""Secrets that are remembered not to be there: anybody may ask for those of tenants that do not exist."""
 
 
 class SecretUnreadable(Exception):
     """A secret is not there, is no JSON object, or could not be asked for; its text names it and says no more."""
 
 
+class SecretMissing(SecretUnreadable):
+    """A secret is not there."""
+
+
 class Secrets(Protocol):
     """Where secrets are kept; tests bring their own."""
 
     def read(self, name: str) -> Mapping[str, Any]:
-        """Return the secret of this name; raises SecretUnreadable."""
+        """Return the secret of this name; raises SecretMissing and SecretUnreadable."""
         ...
 
 
@@ -33,15 +41,22 @@ class SecretParameters:
     def __init__(self, prefix: str) -> None:
         """Take the prefix, such as `/holdfast`."""
         self._prefix = prefix
+        self._missing: dict[str, float] = {}
 
     def read(self, name: str) -> Mapping[str, Any]:
-        """Return the secret at `<prefix>/<name>`, at most five minutes old; raises SecretUnreadable."""
+        """Return the secret at `<prefix>/<name>`; raises SecretMissing and SecretUnreadable."""
         from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
 
         path = f"{self._prefix}/{name}"
+        now = time.monotonic()
+        if self._missing.get(path, 0) > now:
+            raise SecretMissing(f"{path} is not there")
         try:
             text = _parameters().get(path, max_age=_KEPT_SECONDS, decrypt=True)
         except GetParameterError as wrong:
+            if _is_missing(wrong):
+                self._remember_missing(path, now)
+                raise SecretMissing(f"{path} is not there") from wrong
             raise SecretUnreadable(f"{path} cannot be read: {wrong}") from wrong
         try:
             found = json.loads(str(text))
@@ -50,6 +65,17 @@ class SecretParameters:
         if not isinstance(found, dict):
             raise SecretUnreadable(f"{path} is not a JSON object")
         return found
+
+    def _remember_missing(self, path: str, now: float) -> None:
+        if len(self._missing) >= _MOST_MISSING:
+            self._missing.clear()
+        self._missing[path] = now + _MISSING_SECONDS
+
+
+def _is_missing(wrong: Exception) -> bool:
+    """Return whether the store has no such parameter; Powertools raises an error of its own in place of that."""
+    response = getattr(wrong.__context__, "response", {})
+    return bool(response.get("Error", {}).get("Code") == "ParameterNotFound")
 
 
 @cache

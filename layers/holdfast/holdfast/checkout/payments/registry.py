@@ -17,10 +17,12 @@ from holdfast.checkout.payments.sandbox import Sandbox
 from holdfast.platform.clock import Clock, SystemClock
 from holdfast.platform.dynamodb import Store
 from holdfast.platform.errors import ProviderNotUsed, ProviderUnavailable
-from holdfast.platform.secrets import Secrets, SecretUnreadable
+from holdfast.platform.secrets import SecretMissing, Secrets, SecretUnreadable
 
 _KEPT = 50
 """Providers that one warm function keeps connections to."""
+
+_WITH_SECRET = frozenset({PaymentProviderName.STRIPE, PaymentProviderName.RAZORPAY})
 
 _logger = Logger()
 
@@ -45,22 +47,30 @@ class Providers:
 
         Raises ProviderNotUsed for a name that is none, and ProviderUnavailable where there are no credentials.
         """
-        match name:
-            case External.name:
-                return External()
-            case PaymentProviderName.SANDBOX:
-                return Sandbox(self._store, tenant, self._clock)
-            case PaymentProviderName.STRIPE | PaymentProviderName.RAZORPAY:
-                return self._with_credentials(tenant, name)
-        raise ProviderNotUsed
+        if name == External.name:
+            return External()
+        if name == PaymentProviderName.SANDBOX:
+            return Sandbox(self._store, tenant, self._clock)
+        try:
+            return self._with_secret(tenant, name)
+        except SecretUnreadable as wrong:
+            raise _unusable(tenant, name, wrong) from None
 
     def for_webhook(self, tenant: str, name: str) -> Provider:
-        """Return the provider whose webhook came for a tenant; raises ProviderNotUsed and ProviderUnavailable."""
+        """Return the provider whose webhook came for a tenant; anybody may send one, for any tenant.
+
+        Raises ProviderNotUsed, also where the tenant never had credentials there, and ProviderUnavailable.
+        """
         if name == PaymentProviderName.SANDBOX:
             return self.sandbox(tenant)
-        if name == External.name:
+        if name == External.name or not self._used.may_have_used(tenant, name):
             raise ProviderNotUsed
-        return self.provider(tenant, name)
+        try:
+            return self._with_secret(tenant, name)
+        except SecretMissing:
+            raise ProviderNotUsed from None
+        except SecretUnreadable as wrong:
+            raise _unusable(tenant, name, wrong) from None
 
     def sandbox(self, tenant: str) -> Sandbox:
         """Return the sandbox; raises ProviderNotUsed where the tenant does not use it."""
@@ -68,24 +78,29 @@ class Providers:
             raise ProviderNotUsed
         return Sandbox(self._store, tenant, self._clock)
 
-    def _with_credentials(self, tenant: str, name: str) -> Provider:
-        """Return the provider with the credentials as they are now; one of these is kept with its connections."""
-        try:
-            secret = self._secrets.read(f"payments/{tenant}/{name}")
-            known = self._made.get((tenant, name))
-            if known is not None and known[0] == secret:
-                self._made.move_to_end((tenant, name))
-                return known[1]
-            made = _made(tenant, name, secret)
-        except SecretUnreadable as wrong:
-            _logger.error(
-                "a payment provider's credentials", extra={"tenant": tenant, "provider": name, "why": str(wrong)}
-            )
-            raise ProviderUnavailable from None
+    def _with_secret(self, tenant: str, name: str) -> Provider:
+        """Return the provider with the credentials as they are now; one of these is kept with its connections.
+
+        Raises SecretMissing, SecretUnreadable, and ProviderNotUsed for a name that needs none.
+        """
+        if name not in _WITH_SECRET:
+            raise ProviderNotUsed
+        secret = self._secrets.read(f"payments/{tenant}/{name}")
+        known = self._made.get((tenant, name))
+        if known is not None and known[0] == secret:
+            self._made.move_to_end((tenant, name))
+            return known[1]
+        made = _made(tenant, name, secret)
         self._made[tenant, name] = (secret, made)
         if len(self._made) > _KEPT:
             self._made.popitem(last=False)
         return made
+
+
+def _unusable(tenant: str, name: str, wrong: SecretUnreadable) -> ProviderUnavailable:
+    """Return the error for a provider whose credentials somebody has to mend; what they hold is not logged."""
+    _logger.error("a payment provider's credentials", extra={"tenant": tenant, "provider": name, "why": str(wrong)})
+    return ProviderUnavailable()
 
 
 def _made(tenant: str, name: str, secret: Mapping[str, Any]) -> Provider:
