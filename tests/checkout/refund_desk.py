@@ -1,35 +1,22 @@
-"""A desk to refund at: a shop whose orders are bought by the steps, and refunded by the workflow's own definition."""
+"""A desk to refund at: a shop whose orders are bought and refunded by the workflows' own definitions."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from holdfast.checkout import claims_steps, opening, payment_steps, refund_steps, refunds
-from holdfast.checkout.claims_steps import Run
+from holdfast.checkout import opening, refunds
 from holdfast.checkout.desk import Desk, PaymentDesk
-from holdfast.checkout.faults import StepFault
 from holdfast.checkout.opening import PaymentChoice
 from holdfast.checkout.payment_settings import ProvidersUsed
 from holdfast.checkout.payments.registry import Providers
 from holdfast.checkout.payments.sandbox_book import Book
 from holdfast.checkout.refunds import PercentOf, Wanted, whole_price
 from holdfast.platform.dynamodb import Store, read
-from holdfast.platform.errors import HoldfastError
 from holdfast.platform.items import ChargeItem, LineMap, OrderItem, RefundItem, ReservationItem, SandboxPaymentItem
-from holdfast.platform.tables import Key, charge_of, refund_of, reservation_of
+from holdfast.platform.tables import Key, charge_of, order_beside, refund_of, reservation_of
 from holdfast.reservations.engine import Engine, LineRequest
 from holdfast.reservations.idempotency import KeyedRequest, hash_of
 from tests.engine.audit import all_items
-from tests.engine.faults import Crash
+from tests.engine.checkouts import NoSecrets
 from tests.engine.shop import Shop
-from tests.workflow import Data, Failed, Machines
-
-
-class NoSecrets:
-    """Secrets of a tenant that uses no provider with credentials."""
-
-    def read(self, name: str) -> Mapping[str, Any]:
-        """Fail: nobody should ask."""
-        raise AssertionError(f"{name} was asked for")
 
 
 class RefundDesk:
@@ -38,43 +25,23 @@ class RefundDesk:
     def __init__(self, store: Store) -> None:
         self.shop = Shop(store)
         self.engine = self.shop.engine
-        self.machines = Machines(self._claims, self._payments)
+        self.machines = self.shop.machines
         self.providers = Providers(store, NoSecrets(), ProvidersUsed(store, "sandbox"), self.shop.clock)
         self.claims = Desk(self.engine, self.machines.checkout)
         self.payments = PaymentDesk(self.engine, self.machines.checkout, self.providers)
 
-    def _claims(self, payload: Data) -> Data:
-        return self._stepped(refund_steps.CLAIMS_STEPS, self.claims, payload)
-
-    def _payments(self, payload: Data) -> Data:
-        return self._stepped(refund_steps.PAYMENT_STEPS, self.payments, payload)
-
-    def _stepped(self, steps: Mapping[str, Any], desk: Any, payload: Data) -> Data:
-        try:
-            outcome = steps[payload["step"]](desk, Key(**payload["order"]), Key(**payload["refund"]))
-        except HoldfastError as fault:
-            raise StepFault(fault.code) from fault
-        except Crash as death:
-            raise Failed("Lambda.Unknown") from death
-        return {"outcome": outcome}
-
     def bought(
         self, *lines: LineRequest, user: str = "ann", paid_with: str = "tok_success", provider: str = "sandbox"
     ) -> OrderItem:
-        """Return an order of a cart that its user bought, by the checkout's own steps."""
+        """Return an order of a cart that its user bought, by the checkout's own workflow."""
         record: ReservationItem = self.shop.cart(user, *lines)
         total = _price(record.lines)
         choice = opening.choose({"service"}, ["sandbox"], PaymentChoice(provider, paid_with), total)
         order = opening.open_order(self.engine, record, choice)
-        run = Run(order.key, order.attempt)
-        claims_steps.begin(self.claims, run)
-        if total:
-            assert payment_steps.authorise(self.payments, run) == "authorised"
-        assert claims_steps.confirm(self.claims, run) == "confirmed"
-        if total:
-            assert payment_steps.capture(self.payments, run) == "captured"
-        assert claims_steps.complete(self.claims, run) == "completed"
-        return self.order(order)
+        opening.start(self.machines.checkout, order)
+        order = self.order(order)
+        assert order.status == "completed"
+        return order
 
     def ask(
         self,
@@ -147,7 +114,8 @@ class RefundDesk:
         confirmed = record.lines if record.status == "confirmed" else []
         assert kept == _price(confirmed) + order.fee_minor, "rule 23"
         assert order.refundable_minor == _price(_left(order)), "what may be paid back is the price of what is left"
-        assert kept == sum(_kept(charge) for charge in charges if charge.key[1].startswith(f"C#{order.sk[2:]}#"))
+        mine = [charge for charge in charges if order_beside(charge.key) == order.key]
+        assert kept == sum(map(_kept, mine)), [charge.attribute_values for charge in mine]
         assert all(0 <= back <= line.quantity for line, back in zip(order.lines, order.returned, strict=True))
 
 

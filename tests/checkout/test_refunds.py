@@ -174,7 +174,6 @@ def test_a_function_killed_at_any_call_comes_to_the_same_end(store: Store, troub
     calls = Calls(store)
     for place in count():
         desk = RefundDesk(store)
-        desk.shop = desk.shop.another()
         product = desk.shop.product()
         order = desk.bought(units(product, 3), paid_with=token, user=f"user-{place}")
         desk.machines.holding_back = True
