@@ -11,6 +11,7 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 
 from holdfast.checkout import opening, orders, refunds, stopping
+from holdfast.checkout.admitted import admits
 from holdfast.checkout.order_details import MOST_TICKETS, OrderDetails, OrderTicketList, RefundBody, details
 from holdfast.checkout.order_wire import ORDER_EXAMPLE, OrderList, Prefer, seconds_of, shown
 from holdfast.checkout.refunds import PercentOf, Wanted, whole_price
@@ -40,8 +41,6 @@ OrderId = Annotated[
 NextInQuery = Annotated[
     str | None, Query(alias="next", pattern=page_tokens.PATTERN, description="`next` of the page before.")
 ]
-
-_ADMITTING = frozenset({"ticket", "seat", "listing"})
 
 
 @cache
@@ -229,7 +228,7 @@ def _details(caller: Caller, order: OrderItem) -> OrderDetails:
 
 def _tickets(order: OrderItem, after: int, most: int) -> "Sequence[OrderTicket]":
     """Return an order's tickets; what signs their codes is only loaded where there are any."""
-    if order.status not in BOUGHT or _ADMITTING.isdisjoint(line.kind for line in order.lines):
+    if not admits(order):
         return ()
     from holdfast.checkout.ticket_wire import shown_ticket
     from holdfast.checkout.tickets import codes_of

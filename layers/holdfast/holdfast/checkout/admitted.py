@@ -1,6 +1,15 @@
-"""Which of an order's tickets let somebody in already, as its item says."""
+"""Whom an order admits, and which of its tickets let somebody in already, as its item says."""
 
+from holdfast.checkout.states import BOUGHT
 from holdfast.platform.items import OrderItem
+
+ADMITTING = frozenset({"ticket", "seat", "listing"})
+"""The kinds of line that admit people, one each."""
+
+
+def admits(order: OrderItem) -> bool:
+    """Return whether an order is paid for and has lines that admit people, given back or not."""
+    return order.status in BOUGHT and not ADMITTING.isdisjoint(line.kind for line in order.lines)
 
 
 def admitted_beyond(order: OrderItem, line: int, keep: int) -> bool:

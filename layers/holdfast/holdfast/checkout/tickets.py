@@ -15,15 +15,12 @@ from typing import Protocol
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from holdfast.checkout.states import BOUGHT
+from holdfast.checkout.admitted import ADMITTING, admits
 from holdfast.checkout.ticket_keys import KeyPair, decoded, encoded
 from holdfast.checkout.ticket_wire import LONGEST_CODE
 from holdfast.platform.errors import CodeRefused
 from holdfast.platform.items import LineMap, OrderItem
 from holdfast.platform.tables import tenant_of
-
-ADMITTING = frozenset({"ticket", "seat", "listing"})
-"""The kinds of line that admit people, one each."""
 
 _VERSION = "HF1"
 _CODE = re.compile(rf"({_VERSION}\.([A-Za-z0-9_-]{{8,}}))\.([A-Za-z0-9_-]{{86}})", re.ASCII)
@@ -122,7 +119,7 @@ def read(code: str, tenant: str, find_key: Callable[[str], Ed25519PublicKey | No
 
 
 def _places(order: OrderItem) -> Iterator[Place]:
-    if order.status not in BOUGHT:
+    if not admits(order):
         return
     for line, thing in enumerate(order.lines):
         if thing.kind in ADMITTING:
