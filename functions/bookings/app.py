@@ -30,6 +30,7 @@ from holdfast.catalogue.halls.rules import Fields, faults_of, guest_faults
 from holdfast.catalogue.halls.states import BookingState
 from holdfast.catalogue.halls.venues import Venue
 from holdfast.catalogue.halls.wire import GuestCount, HallBody, HallMoment, VenueInPath, shown_alternatives
+from holdfast.checkout.cashier import Cashier
 from holdfast.claims.span import Span
 from holdfast.identity import people, rights
 from holdfast.identity.contacts import Email, PersonName, Phone
@@ -44,6 +45,7 @@ from holdfast.platform.errors import (
     Fault,
     HoldTaken,
     Malformed,
+    NotRefundable,
     Refused,
     TimeConflict,
     UserNotFound,
@@ -51,6 +53,7 @@ from holdfast.platform.errors import (
 )
 from holdfast.platform.fields import OptionalKey, RequiredKey, UserId, VenueId
 from holdfast.platform.settings import BookingsSettings, settings
+from holdfast.platform.workflows import StepFunctions
 from holdfast.reservations.engine import Engine, HoldLengths
 from holdfast.reservations.idempotency import KeyedRequest, hash_of
 
@@ -214,24 +217,33 @@ def read(booking_id: BookingId) -> BookingAnswer:
     responses=http.answers(200, "The booking, confirmed.", BookingNotFound, BookingOver, HoldTaken),
 )
 def confirm(booking_id: BookingId, idempotency_key: OptionalKey = None) -> BookingAnswer:
-    """Keep the time for good; confirming twice changes nothing."""
+    """Keep the time for good, as paid elsewhere; what is being paid here is confirmed by its payment. Twice is once."""
     caller = http.caller_of(app)
     caller.needs("staff", "admin")
     keyed = _keyed_step(caller, f"{booking_id}/confirm", idempotency_key)
-    return shown_answer(booking_endings.confirm(engine(), caller.tenant, booking_id, keyed))
+    return shown_answer(booking_endings.confirm(engine(), caller.tenant, booking_id, _till(caller), keyed))
 
 
 @app.post(
     "/api/v1/bookings/<booking_id>/cancel",
     tags=["bookings"],
     summary="Cancel a booking",
-    responses=http.answers(200, "The booking, cancelled.", BookingNotFound, BookingOver),
+    responses=http.answers(200, "The booking, cancelled.", BookingNotFound, BookingOver, NotRefundable),
 )
 def cancel(booking_id: BookingId, idempotency_key: OptionalKey = None) -> BookingAnswer:
-    """Give the time back; what is paid back depends on the notice. Cancelling twice changes nothing."""
+    """Give the time back, and the money by the notice; what is being paid is stopped. Twice changes nothing."""
     caller = http.caller_of(app)
     keyed = _keyed_step(caller, f"{booking_id}/cancel", idempotency_key)
-    return shown_answer(booking_endings.cancel(engine(), caller.tenant, booking_id, caller.sees(), keyed))
+    return shown_answer(
+        booking_endings.cancel(engine(), caller.tenant, booking_id, caller.sees(), _till(caller), keyed)
+    )
+
+
+def _till(caller: Caller) -> Cashier:
+    """Return what knows of payments, on behalf of the caller."""
+    known = settings(BookingsSettings)
+    checkouts, refunds = StepFunctions(known.checkout_workflow_arn), StepFunctions(known.refund_workflow_arn)
+    return Cashier(engine(), checkouts, refunds, caller.name)
 
 
 def _keyed_step(caller: Caller, step: str, idempotency_key: str | None) -> KeyedRequest | None:

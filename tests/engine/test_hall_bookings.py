@@ -16,6 +16,7 @@ from holdfast.catalogue.halls.lines import VenueRoom
 from holdfast.catalogue.halls.settings import DAY, HOUR, VenueSettings
 from holdfast.catalogue.halls.states import BookingState
 from holdfast.catalogue.halls.venues import NewVenue
+from holdfast.checkout.cashier import Cashier
 from holdfast.claims.span import Span, days_of
 from holdfast.platform.dynamodb import Delete
 from holdfast.platform.errors import AmountMismatch, BookingOver, HoldfastError, IdempotencyKeyReused, Refused
@@ -60,6 +61,18 @@ def book(shop: Shop, key: str = "k", **more: Any) -> Booking:
 
 def stored(shop: Shop) -> list[BookingItem]:
     return [BookingItem.from_raw_data(raw) for raw in shop.store.query(shop.keys.bookings()).items]
+
+
+def till(shop: Shop) -> Cashier:
+    return Cashier(shop.engine, shop.machines.checkout, shop.machines.refund, "key-1")
+
+
+def confirm(shop: Shop, booking: Booking, keyed: KeyedRequest | None = None) -> Booking:
+    return booking_endings.confirm(shop.engine, shop.tenant, booking.id, till(shop), keyed)
+
+
+def cancel(shop: Shop, booking: Booking, keyed: KeyedRequest | None = None) -> Booking:
+    return booking_endings.cancel(shop.engine, shop.tenant, booking.id, None, till(shop), keyed)
 
 
 def find(shop: Shop, booking: Booking) -> Booking:
@@ -141,7 +154,7 @@ def test_a_twin_in_flight_for_another_customer_is_422(shop: Shop, calls: Calls, 
 def test_a_booking_as_old_as_its_record_is_still_found_by_its_key(shop: Shop) -> None:
     """Rule 3: keys live as long as the record: the reservation remembers after the quicker record is gone."""
     made = book(shop)
-    booking_endings.confirm(shop.engine, shop.tenant, made.id)
+    confirm(shop, made)
     for raw in shop.store.query(shop.keys.user("key-1"), "K#").items:
         shop.store.write(Delete(key_of(raw)))
     assert bookings.replayed(shop.engine, wish(shop).keyed) is None
@@ -155,7 +168,7 @@ def test_a_booking_as_old_as_its_record_is_still_found_by_its_key(shop: Shop) ->
 def test_a_key_that_is_used_again_once_all_is_forgotten_brings_no_old_booking_back(shop: Shop, nights: int) -> None:
     """What TTL leaves of an old booking is not shown as the new one that the same key makes."""
     old = book(shop)
-    booking_endings.cancel(shop.engine, shop.tenant, old.id, None)
+    cancel(shop, old)
     for user in ("key-1", "alice"):
         for raw in shop.store.query(shop.keys.user(user)).items:
             shop.store.write(Delete(key_of(raw)))
@@ -188,7 +201,7 @@ def test_a_twin_in_flight_is_answered_whatever_became_of_its_booking_and_the_pri
 
     def happen() -> None:
         made.append(book(shop, total_minor=50_000))
-        booking_endings.cancel(shop.engine, shop.tenant, made[0].id, None)
+        cancel(shop, made[0])
         venues.change(shop.engine, shop.tenant, "1", lambda _: {"base_price_minor": 60_000})
 
     calls.trouble(meanwhile(happen), "BatchGetItem")
@@ -225,19 +238,17 @@ def test_a_line_of_a_hall_costs_one_read_and_one_transaction(shop: Shop, calls: 
 
 def test_a_cancellation_that_meets_a_confirmation_takes_the_confirmed_booking_back(shop: Shop, calls: Calls) -> None:
     made = book(shop)
-    calls.trouble(meanwhile(lambda: booking_endings.confirm(shop.engine, shop.tenant, made.id)), "TransactWriteItems")
-    cancelled = booking_endings.cancel(shop.engine, shop.tenant, made.id, None)
+    calls.trouble(meanwhile(lambda: confirm(shop, made)), "TransactWriteItems")
+    cancelled = cancel(shop, made)
     assert (cancelled.state, cancelled.refund_percent) == (BookingState.CANCELLED, 100)
     assert book(shop, "k2", user="bob").state is BookingState.TEMP_HOLD
 
 
 def test_a_confirmation_that_meets_a_cancellation_is_refused(shop: Shop, calls: Calls) -> None:
     made = book(shop)
-    calls.trouble(
-        meanwhile(lambda: booking_endings.cancel(shop.engine, shop.tenant, made.id, None)), "TransactWriteItems"
-    )
+    calls.trouble(meanwhile(lambda: cancel(shop, made)), "TransactWriteItems")
     with pytest.raises(BookingOver):
-        booking_endings.confirm(shop.engine, shop.tenant, made.id)
+        confirm(shop, made)
     assert find(shop, made).state is BookingState.CANCELLED
 
 
@@ -246,21 +257,21 @@ def test_a_crash_at_any_step_of_a_cancellation_settles_the_refund_once(
     shop: Shop, calls: Calls, crash: Callable[[Call], dict[str, Any]]
 ) -> None:
     made = book(shop)
-    booking_endings.confirm(shop.engine, shop.tenant, made.id)
+    confirm(shop, made)
     calls.clear()
-    booking_endings.cancel(shop.engine, shop.tenant, made.id, None)
+    cancel(shop, made)
     steps = len(calls.made)
     for step in range(steps):
         made = book(shop, f"k{step}")
-        booking_endings.confirm(shop.engine, shop.tenant, made.id)
+        confirm(shop, made)
         calls.clear()
         calls.trouble(crash, skip=step)
-        with pytest.raises(Crash):
-            booking_endings.cancel(shop.engine, shop.tenant, made.id, None)
+        with suppress(Crash):
+            cancel(shop, made)
         calls.clear()
         settled = find(shop, made)
         assert (settled.state is BookingState.CANCELLED) == (settled.refund_percent is not None)
-        cancelled = booking_endings.cancel(shop.engine, shop.tenant, made.id, None)
+        cancelled = cancel(shop, made)
         assert (cancelled.state, cancelled.refund_minor) == (BookingState.CANCELLED, 50_000)
 
 
@@ -269,7 +280,7 @@ def test_a_cancellation_that_meets_the_end_of_the_hold_is_refused(shop: Shop, ca
     calls.clear()
     calls.trouble(meanwhile(lambda: shop.clock.forward(901_000)), "GetItem", skip=2)
     with pytest.raises(BookingOver):
-        booking_endings.cancel(shop.engine, shop.tenant, made.id, None)
+        cancel(shop, made)
     assert find(shop, made).state is BookingState.EXPIRED
 
 
@@ -277,21 +288,21 @@ def stepping(shop: Shop, booking: Booking, step: str) -> Callable[[], Booking]:
     """Return a step of a booking, as one keyed request that can be sent again and again."""
     keyed = KeyedRequest(shop.tenant, "key-1", f"bookings/{booking.id}/{step}", "k", hash_of(None))
     if step == "confirm":
-        return lambda: booking_endings.confirm(shop.engine, shop.tenant, booking.id, keyed)
-    return lambda: booking_endings.cancel(shop.engine, shop.tenant, booking.id, None, keyed)
+        return lambda: confirm(shop, booking, keyed)
+    return lambda: cancel(shop, booking, keyed)
 
 
 def test_a_twin_of_a_keyed_confirmation_is_answered_alike_whatever_became_of_it(shop: Shop, calls: Calls) -> None:
     made = book(shop)
-    confirm = stepping(shop, made, "confirm")
+    confirming = stepping(shop, made, "confirm")
     first: list[Booking] = []
 
     def confirmed_and_cancelled() -> None:
-        first.append(confirm())
-        booking_endings.cancel(shop.engine, shop.tenant, made.id, None)
+        first.append(confirming())
+        cancel(shop, made)
 
     calls.trouble(meanwhile(confirmed_and_cancelled), "TransactWriteItems")
-    assert confirm() == first[0]
+    assert confirming() == first[0]
     assert (first[0].state, find(shop, made).state) == (BookingState.CONFIRMED, BookingState.CANCELLED)
 
 
@@ -305,7 +316,7 @@ def test_trouble_at_any_call_of_a_keyed_step_leaves_one_answer(
     calls.clear()
     stepping(shop, made, step)()
     steps = len(calls.made)
-    booking_endings.cancel(shop.engine, shop.tenant, made.id, None)
+    cancel(shop, made)
     for number in range(steps):
         shop.clock.forward(1_000)
         made = book(shop, f"k{number}")
@@ -319,7 +330,7 @@ def test_trouble_at_any_call_of_a_keyed_step_leaves_one_answer(
         shop.clock.forward(1_000)
         answer = act()
         assert (answer.updated_at < shop.clock.now()) == done, "the first answer, if there was one"
-        booking_endings.cancel(shop.engine, shop.tenant, made.id, None)
+        cancel(shop, made)
         assert act() == answer
 
 

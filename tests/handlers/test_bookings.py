@@ -49,7 +49,11 @@ def test_book_answers_201_with_the_booking_and_what_comes_next(api: Api) -> None
         "paymentRequired": True,
         "holdExpiresIn": 15,
         "nextSteps": [
-            {"action": "payment", "description": "Pay to confirm the booking.", "deadline": "2027-03-01T10:15:00.000Z"}
+            {
+                "action": "payment",
+                "description": f"Pay by POST /api/v1/reservations/{booking['id']}/checkout to confirm the booking.",
+                "deadline": "2027-03-01T10:15:00.000Z",
+            }
         ],
     }
     assert booking == {

@@ -62,6 +62,6 @@ def test_every_state_is_shown_and_a_confirmed_one_is_completed_at_its_end() -> N
 
 
 def test_what_may_be_done_in_each_state() -> None:
-    assert {state for state in BookingState if may_confirm(state)} == {BookingState.TEMP_HOLD, BookingState.PENDING}
+    assert {state for state in BookingState if may_confirm(state)} == {BookingState.TEMP_HOLD}
     assert {state for state in BookingState if may_cancel(state)} == ACTIVE
     assert {state for state in BookingState if FOLLOWERS[state]} == ACTIVE

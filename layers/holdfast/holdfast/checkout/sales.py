@@ -131,7 +131,7 @@ def see_through(engine: Engine, workflows: Workflows, order: OrderItem) -> Order
         if order.completed_at is not None:
             return order
         if order.status in UNDER_WAY:
-            raise Unavailable("The order is still being worked on. Repeat the request with the same Idempotency-Key.")
+            raise Unavailable("This is still being worked on. Repeat the request with the same Idempotency-Key.")
         raise PaymentFailed
     except (Busy, Unavailable, PaymentFailed) as refusal:
         refusal.extra = {"order_id": order.id, "reason": order.reason}

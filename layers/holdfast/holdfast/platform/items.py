@@ -202,7 +202,6 @@ class BookingItem(Item):
     meta = UnicodeAttribute(null=True)
     total_minor = IntegerAttribute()
     currency = UnicodeAttribute()
-    payment_status = UnicodeAttribute()
     cancelled_at = IntegerAttribute(null=True)
     refund_percent = IntegerAttribute(null=True)
     created_at = IntegerAttribute()

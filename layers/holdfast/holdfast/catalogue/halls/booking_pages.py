@@ -1,14 +1,14 @@
 """Lists of bookings, page by page, in an order that does not change: a tenant's by their start, a customer's by id."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
-from holdfast.catalogue.halls.booking_views import Booking, shown
+from holdfast.catalogue.halls.booking_views import Booking, shown, with_order
 from holdfast.catalogue.halls.bookings import SOURCE, key_beside
 from holdfast.catalogue.halls.states import BookingState
 from holdfast.platform.dynamodb import RawItem, Store, read
-from holdfast.platform.items import BookingItem, ReservationItem
+from holdfast.platform.items import BookingItem, OrderItem, ReservationItem
 from holdfast.platform.numbered_pages import NumberedPage, turn_to
 from holdfast.platform.tables import Key, Keys, key_of
 from holdfast.reservations.engine import Engine
@@ -63,7 +63,16 @@ def list_of(
             yield position, _reading(filters, item, record, now)
 
     most = MOST_READ if filters.state is None else MOST_READ_BY_STATE
-    return turn_to(rows, f"{tenant}/bookings/{filters}", page, limit, token, most)
+    turned = turn_to(rows, f"{tenant}/bookings/{filters}", page, limit, token, most)
+    return replace(turned, entries=_paid(engine.store, keys, turned.entries))
+
+
+def _paid(store: Store, keys: Keys, entries: Sequence[Booking]) -> list[Booking]:
+    """Return bookings with how they are paid; the orders that buy them are read together."""
+    named = [keys.by_order_id(f"o{entry.id[1:]}") for entry in entries]
+    found = store.batch_get(key for key in named if key) if named else {}
+    orders = [read(OrderItem, found[key]) if key in found else None for key in named]
+    return [with_order(entry, order) for entry, order in zip(entries, orders, strict=True)]
 
 
 def _reading(filters: Filters, item: RawItem | None, record: RawItem | None, now: int) -> Callable[[], Booking] | None:
@@ -79,7 +88,7 @@ def _reading(filters: Filters, item: RawItem | None, record: RawItem | None, now
 
 
 def _booking(item: RawItem, record: RawItem, now: int) -> Booking:
-    return shown(read(BookingItem, item), read(ReservationItem, record), now)
+    return shown(read(BookingItem, item), read(ReservationItem, record), None, now)
 
 
 _Pairs = Iterator[tuple[str, RawItem | None, RawItem | None]]

@@ -5,9 +5,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from holdfast.catalogue.halls import states
-from holdfast.catalogue.halls.states import BookingState
-from holdfast.platform.items import BookingItem, ReservationItem
-from holdfast.platform.money import share_of
+from holdfast.catalogue.halls.states import BookingState, PaymentState
+from holdfast.platform.items import BookingItem, OrderItem, ReservationItem
 from holdfast.platform.tables import view_id
 from holdfast.reservations.reading import state_at
 
@@ -26,7 +25,7 @@ class Customer:
 class Booking:
     """A booking; times are ms, `total_minor` is in minor units of `currency`.
 
-    `refund_percent` is there once it was cancelled after it had been confirmed.
+    `refund_percent` and `refund_minor`, what was paid back, are there once it was cancelled after it was confirmed.
     """
 
     id: str
@@ -38,7 +37,7 @@ class Booking:
     start: int
     end: int
     state: BookingState
-    payment_status: str
+    payment: PaymentState
     event_type: str | None
     guest_count: int | None
     special_requests: str | None
@@ -48,16 +47,12 @@ class Booking:
     updated_at: int
     expires_at: int
     refund_percent: int | None = None
-
-    @property
-    def refund_minor(self) -> int | None:
-        """Return what is to be paid back, in minor units."""
-        return None if self.refund_percent is None else share_of(self.total_minor, self.refund_percent)
+    refund_minor: int | None = None
 
 
-def shown(item: BookingItem, record: ReservationItem, now: int) -> Booking:
-    """Return a booking as it is at `now` (ms)."""
-    return Booking(
+def shown(item: BookingItem, record: ReservationItem, order: OrderItem | None, now: int) -> Booking:
+    """Return a booking as it is at `now` (ms); `order` is what buys it, where it came to that."""
+    booking = Booking(
         id=view_id("b", record.key),
         number=item.number,
         venue_id=item.venue_id,
@@ -67,7 +62,7 @@ def shown(item: BookingItem, record: ReservationItem, now: int) -> Booking:
         start=item.start,
         end=item.end,
         state=states.shown(state_at(record, now), item.end, now),
-        payment_status=item.payment_status,
+        payment=PaymentState.PENDING,
         event_type=item.event_type,
         guest_count=item.guest_count,
         special_requests=item.special_requests,
@@ -78,12 +73,26 @@ def shown(item: BookingItem, record: ReservationItem, now: int) -> Booking:
         expires_at=record.expires_at,
         refund_percent=item.refund_percent,
     )
+    return with_order(booking, order)
+
+
+def with_order(booking: Booking, order: OrderItem | None) -> Booking:
+    """Return a booking as the order that buys it says that it is paid."""
+    if order is None:
+        return booking
+    paid = replace(booking, payment=states.payment_of(order), updated_at=max(booking.updated_at, order.updated_at))
+    if booking.state is not BookingState.CANCELLED or order.completed_at is None:
+        return replace(paid, refund_percent=None)
+    percent = booking.refund_percent
+    if percent is None:
+        percent = _share(order.refunded_minor, order.captured_minor)
+    return replace(paid, refund_percent=percent, refund_minor=order.refunded_minor)
 
 
 def as_made(item: BookingItem, record: ReservationItem) -> Booking:
     """Return a booking as it was when it was made, whatever became of it since."""
     return replace(
-        shown(item, record, item.created_at),
+        shown(item, record, None, item.created_at),
         state=BookingState.TEMP_HOLD,
         updated_at=item.created_at,
         expires_at=record.first_expires_at,
@@ -98,6 +107,14 @@ def to_json(booking: Booking) -> dict[str, Any]:
 
 def from_json(known: Mapping[str, Any]) -> Booking:
     """Return the booking that JSON kept."""
-    return Booking(
-        **{**known, "customer": Customer(**known["customer"]), "state": BookingState(known["state"])},
-    )
+    read = {
+        "customer": Customer(**known["customer"]),
+        "state": BookingState(known["state"]),
+        "payment": PaymentState(known["payment"]),
+    }
+    return Booking(**{**known, **read})
+
+
+def _share(part_minor: int, whole_minor: int) -> int:
+    """Return which share of an amount a part of it is, in whole per cent; nothing is all of nothing."""
+    return 100 if whole_minor == 0 else (200 * part_minor + whole_minor) // (2 * whole_minor)

@@ -7,10 +7,14 @@ from pydantic import BaseModel, Field
 from holdfast.catalogue.halls import states
 from holdfast.catalogue.halls.booking_views import Booking
 from holdfast.catalogue.halls.settings import HOUR, MINUTE
-from holdfast.catalogue.halls.states import ACTIVE, BookingState
+from holdfast.catalogue.halls.states import ACTIVE, BookingState, PaymentState
 from holdfast.catalogue.halls.wire import AlternativeTime, HallBody
 from holdfast.platform.clock import to_text
 from holdfast.platform.fields import Currency, Moment
+
+BOOKING_EXAMPLE = "b-abcdefghijklmnop-0123456789abcdef0123456789abcdef"
+
+_PAY = "Pay by POST /api/v1/reservations/{}/checkout to confirm the booking."
 
 
 class BookingCustomer(BaseModel):
@@ -25,7 +29,7 @@ class BookingCustomer(BaseModel):
 class BookingData(HallBody):
     """A booking."""
 
-    id: str = Field(description="A booking's id.", examples=["b-abcdefghijklmnop-0123456789abcdef0123456789abcdef"])
+    id: str = Field(description="A booking's id.", examples=[BOOKING_EXAMPLE])
     booking_number: str = Field(examples=["PAR-2030-0042"])
     venue_id: str = Field(examples=["1"])
     venue_name: str = Field(examples=["Parkside"])
@@ -34,7 +38,7 @@ class BookingData(HallBody):
     end_ts: Moment = Field(examples=["2030-06-01T22:00:00.000Z"])
     duration: float = Field(description="In hours.", examples=[4.0])
     status: BookingState
-    payment_status: Literal["pending", "partial", "paid", "refunded"]
+    payment_status: PaymentState
     event_type: str | None = Field(examples=["wedding"])
     guest_count: int | None = Field(examples=[120])
     special_requests: str | None = Field(examples=["Ramp needed."])
@@ -53,7 +57,7 @@ class BookingStep(BaseModel):
     """What the customer has to do next."""
 
     action: Literal["payment"]
-    description: str = Field(examples=["Pay to confirm the booking."])
+    description: str = Field(examples=[_PAY.format(BOOKING_EXAMPLE)])
     deadline: Moment = Field(examples=["2026-03-01T10:15:00.250Z"])
 
 
@@ -69,7 +73,7 @@ class BookingMade(HallBody):
 
 
 class BookingAnswer(HallBody):
-    """A booking as it is; once cancelled after it was confirmed, also what is to be paid back."""
+    """A booking as it is; once cancelled after it was confirmed, also what was paid back."""
 
     success: Literal[True] = True
     booking: BookingData
@@ -96,7 +100,7 @@ class BookingRefusal(BaseModel):
 def shown_new(booking: Booking) -> BookingMade:
     """Return a new booking, and what comes next, as clients see them."""
     deadline = to_text(booking.expires_at)
-    step = BookingStep(action="payment", description="Pay to confirm the booking.", deadline=deadline)
+    step = BookingStep(action="payment", description=_PAY.format(booking.id), deadline=deadline)
     is_priced = booking.total_minor > 0
     return BookingMade(
         booking=shown_booking(booking),
@@ -128,7 +132,7 @@ def shown_booking(booking: Booking) -> BookingData:
         end_ts=to_text(booking.end),
         duration=(booking.end - booking.start) / HOUR,
         status=booking.state,
-        payment_status=booking.payment_status,
+        payment_status=booking.payment,
         event_type=booking.event_type,
         guest_count=booking.guest_count,
         special_requests=booking.special_requests,

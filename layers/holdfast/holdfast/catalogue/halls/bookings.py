@@ -11,8 +11,8 @@ from holdfast.catalogue.halls.venues import Venue
 from holdfast.claims.span import Span
 from holdfast.platform.dynamodb import Put, Write
 from holdfast.platform.errors import AmountMismatch, BookingNotFound, Fault, Refused
-from holdfast.platform.items import BookingItem, ReservationItem
-from holdfast.platform.tables import Key, Keys, tenant_of
+from holdfast.platform.items import BookingItem, OrderItem, ReservationItem
+from holdfast.platform.tables import Key, Keys, order_of, tenant_of
 from holdfast.reservations.engine import Engine, LineRequest
 from holdfast.reservations.holding import HoldRequest, hold
 from holdfast.reservations.idempotency import KeyedRequest
@@ -93,8 +93,13 @@ def book(engine: Engine, wish: Wish) -> Booking:
 
 def find(engine: Engine, tenant: str, booking_id: str, user: str | None) -> Booking:
     """Return a booking of the tenant, of `user` only where one is named; raises BookingNotFound."""
-    record = record_of(engine, tenant, booking_id, user)
-    return shown(booking_of(engine, record), record, engine.clock.now())
+    return as_it_is(engine, record_of(engine, tenant, booking_id, user))
+
+
+def as_it_is(engine: Engine, record: ReservationItem) -> Booking:
+    """Return the booking that a reservation is, with how it is paid."""
+    order = engine.store.get(OrderItem, order_of(record.key))
+    return shown(booking_of(engine, record), record, order, engine.clock.now())
 
 
 def record_of(engine: Engine, tenant: str, booking_id: str, user: str | None) -> ReservationItem:
@@ -146,7 +151,6 @@ def _item(wish: Wish, number: str, record: ReservationItem) -> BookingItem:
         meta=wish.meta,
         total_minor=total_of(record),
         currency=record.lines[0].currency,
-        payment_status="pending",
         created_at=record.created_at,
         updated_at=record.created_at,
     )

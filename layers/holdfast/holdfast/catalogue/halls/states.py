@@ -2,6 +2,7 @@
 
 from enum import StrEnum
 
+from holdfast.platform.items import OrderItem
 from holdfast.reservations.states import State
 
 
@@ -14,6 +15,16 @@ class BookingState(StrEnum):
     COMPLETED = "completed"
     CANCELLED = "cancelled"
     EXPIRED = "expired"
+
+
+class PaymentState(StrEnum):
+    """How a booking is paid; WIRE.md, section 4."""
+
+    PENDING = "pending"
+    PARTIAL = "partial"
+    """Some of what was paid is paid back."""
+    PAID = "paid"
+    REFUNDED = "refunded"
 
 
 FOLLOWERS: dict[BookingState, frozenset[BookingState]] = {
@@ -52,10 +63,20 @@ def may_follow(state: BookingState, following: BookingState) -> bool:
 
 
 def may_confirm(state: BookingState) -> bool:
-    """Return whether a booking may be confirmed; one that is held becomes pending and confirmed at once."""
-    return may_follow(state, BookingState.CONFIRMED) or (
-        may_follow(state, BookingState.PENDING) and may_follow(BookingState.PENDING, BookingState.CONFIRMED)
-    )
+    """Return whether staff may confirm a booking: one that is held becomes pending and confirmed at once.
+
+    One that is pending is being paid; its payment confirms it.
+    """
+    return may_follow(state, BookingState.PENDING) and may_follow(BookingState.PENDING, BookingState.CONFIRMED)
+
+
+def payment_of(order: OrderItem) -> PaymentState:
+    """Return how a booking is paid by the order that buys it."""
+    if order.completed_at is None:
+        return PaymentState.PENDING
+    if order.refunded_minor == 0:
+        return PaymentState.PAID
+    return PaymentState.PARTIAL if order.refunded_minor < order.captured_minor else PaymentState.REFUNDED
 
 
 def may_cancel(state: BookingState) -> bool:
