@@ -32,10 +32,11 @@ from holdfast.reservations.holding import HoldRequest, hold
 from tests.checkout.ledger import Ledger
 from tests.engine.audit import all_items
 from tests.engine.box_office import BoxOffice, standing
+from tests.engine.faults import Crash
 from tests.engine.shop import HOUR, START, ListQueue, Shop, resale, seat, units
 from tests.engine.shop import hall as hall_line
 from tests.handlers.gateway import LambdaContext, load
-from tests.workflow import Machines
+from tests.workflow import Data, Failed, Machines
 
 TOMORROW = START - START % 86_400_000 + 86_400_000 + 22 * HOUR
 """When the hall is booked: over midnight, so that two days have it."""
@@ -94,21 +95,26 @@ class Till:
         self.webhooks = webhooks.Desk(self.engine, checkout, refund, self.providers)
         self.key = Key("", "")
         self._events = 0
-        self._untold: list[tuple[Payment, str]] = []
+        self.untold: list[tuple[Payment, str]] = []
 
     def of_another_tenant(self, tenant: str) -> "Till":
         """Return another tenant's till on the same table and clock."""
         return Till(self.store, self._patch, Shop(self.store, self.clock, tenant))
 
-    def _claims(self, payload: dict[str, Any]) -> Any:
-        module = load("checkout_claims")
-        self._patch.setattr(module, "desk", lambda: self._desk)
-        return module.handler(payload, LambdaContext())
+    def _claims(self, payload: Data) -> Any:
+        return self._step("checkout_claims", self._desk, payload)
 
-    def _payments(self, payload: dict[str, Any]) -> Any:
-        module = load("checkout_payments")
-        self._patch.setattr(module, "desk", lambda: self._payment_desk)
-        return module.handler(payload, LambdaContext())
+    def _payments(self, payload: Data) -> Any:
+        return self._step("checkout_payments", self._payment_desk, payload)
+
+    def _step(self, function: str, desk: Desk | PaymentDesk, payload: Data) -> Any:
+        """Hand a payload to the handler of a function that works at this till; one that dies is Lambda's to tell of."""
+        module = load(function)
+        self._patch.setattr(module, "desk", lambda: desk)
+        try:
+            return module.handler(payload, LambdaContext())
+        except Crash as dead:
+            raise Failed("Lambda.Unknown") from dead
 
     def everything(self) -> list[LineRequest]:
         """Return a line of each kind."""
@@ -162,21 +168,21 @@ class Till:
                 self.tell(payment)
 
     def tell(self, payment: Payment, event_id: str | None = None) -> None:
-        """Let a webhook come that tells of a payment; one that is answered to come again waits for `tell_again`."""
+        """Let a webhook come that tells of a payment; one that is to come again waits for `tell_again`."""
         self._events += 1
         name = event_id or f"evt_{self._events}"
         body, headers = self.sandbox.webhook(payment, self.clock.now(), name)
         try:
             webhooks.receive(self.webhooks, self.shop.tenant, "sandbox", body, headers)
-        except Busy:
-            self._untold.append((payment, name))
+        except (Busy, Crash):
+            self.untold.append((payment, name))
 
     def tell_again(self) -> None:
         """Let the webhooks come again that were answered that they should, as providers do for days."""
-        untold, self._untold = self._untold, []
+        untold, self.untold = self.untold, []
         for payment, event_id in untold:
             self.tell(payment, event_id)
-        assert not self._untold
+        assert not self.untold
 
     def let_deadline_pass(self) -> None:
         """Move past the time to pay, and let the expiry message come, as the queue delivers it."""
@@ -193,12 +199,17 @@ class Till:
 
         return deliver
 
+    def expire(self) -> None:
+        """Let the expiry messages come of everything whose time is past."""
+        now = self.clock.now()
+        records = [record for record in self.shop.reservations() if record.due is not None and record.due <= now]
+        tell = overdue.telling(self.engine, self.machines.checkout)
+        handle(self.engine, ListQueue(), [self.shop.message(record) for record in records], tell)
+
     def let_everything_lapse(self) -> None:
         """Move past the time of everything that is held, and let its expiry messages come."""
         self.clock.forward(24 * HOUR)
-        messages = [self.shop.message(record) for record in self.shop.reservations() if record.due is not None]
-        tell = overdue.telling(self.engine, self.machines.checkout)
-        assert not handle(self.engine, ListQueue(), messages, tell)
+        self.expire()
 
     def cancel(self) -> None:
         """Let the buyer cancel the order, unless it is bought."""

@@ -1,0 +1,285 @@
+"""Money and goods over any course of events, on DynamoDB Local: what was paid and kept is the price of what was sold.
+
+Buyers hold carts of every kind of thing, pay by every token of the sandbox in every way, early, late and twice, cancel
+and give back; time passes and tells late or never; tasks of the workflows die, or fail for good, and calls go wrong.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from holdfast.checkout.payments.sandbox_book import SandboxToken
+from holdfast.checkout.refunds import Wanted
+from holdfast.checkout.states import UNDER_WAY
+from holdfast.platform.dynamodb import Store, connect
+from holdfast.platform.errors import Busy, CheckoutUnderWay, NotRefundable, Refused, ReservationOver, Unavailable
+from holdfast.platform.items import OrderItem, ReservationItem
+from holdfast.platform.tables import Key, order_of, reservation_of
+from holdfast.reservations.ending import cancel
+from holdfast.reservations.engine import LineRequest
+from local.dynamodb_local import DynamoDBLocal
+from tests.checkout.ledger import OPEN_REFUNDS
+from tests.checkout.till import TOMORROW, Till
+from tests.engine.box_office import standing
+from tests.engine.faults import Calls, Crash
+from tests.engine.shop import HOUR, hall, resale, seat, units
+from tests.properties.mishaps import TROUBLES
+from tests.workflow import Definition
+
+PATIENCE = 8
+"""Rounds of looking after what is open, after which nothing may be."""
+
+TASKS = [task for name in ("checkout", "refund") for task in Definition(name).tasks() if not task.startswith("Leave")]
+THINGS = ["units", "standing", "seat 1", "seat 2", "ticket", "hall 0", "hall 3"]
+PARTS = ["all", "first", "one of the last"]
+
+
+@dataclass(frozen=True)
+class Bad:
+    """What goes wrong in a step: a task dies or fails for good, or a call to the table meets a trouble."""
+
+    kind: Literal["dies", "fails", "fails after its effect", "call"]
+    task: str
+    call: int
+    trouble: str
+
+
+BAD = st.none() | st.builds(
+    Bad,
+    st.sampled_from(["dies", "fails", "fails after its effect", "call", "call"]),
+    st.sampled_from(TASKS),
+    st.integers(0, 30),
+    st.sampled_from(sorted(TROUBLES)),
+)
+
+
+class ConservationMachine(RuleBasedStateMachine):
+    """Buyers, their money, time and mishaps; nothing is known here but what is stored."""
+
+    new_store: ClassVar[Callable[[], Store]]
+
+    @initialize()
+    def open(self) -> None:
+        """Put everything on sale."""
+        self.patch = pytest.MonkeyPatch()
+        self.till = Till(type(self).new_store(), self.patch)
+        self.calls = Calls(self.till.store)
+        self.records: list[Key] = []
+
+    def teardown(self) -> None:
+        """Mend everything, look after everything until nothing is open, and see whether it is right then."""
+        if not hasattr(self, "calls"):
+            return
+        try:
+            for _ in range(PATIENCE):
+                self.till.redrive()
+                self.till.let_everything_lapse()
+                self.till.tell_again()
+                self.till.sweep()
+            self.till.all_agrees()
+            assert not self.till.machines.letters
+            assert not self.till.untold
+            assert all(record.due is None for record in self.till.shop.reservations())
+        finally:
+            self.calls.stop()
+            self.patch.undo()
+
+    @contextmanager
+    def meeting(self, bad: Bad | None) -> Iterator[None]:
+        """Let something go wrong for the length of a step; whether that is refused, or dies of it, is no matter."""
+        machines, task = self.till.machines, bad.task if bad else ""
+        self.calls.clear()
+        if bad is not None and bad.kind == "dies":
+            machines.kill(task, machines.calls[task] + 1)
+        elif bad is not None and bad.kind == "call":
+            self.calls.trouble(TROUBLES[bad.trouble], skip=bad.call)
+        elif bad is not None:
+            machines.fail(task, after_effect=bad.kind != "fails")
+        try:
+            yield
+        except (Refused, ReservationOver, CheckoutUnderWay, NotRefundable):
+            pass
+        except (Busy, Unavailable, Crash):
+            assert bad is not None, "out of nothing"
+        finally:
+            machines.mend(task)
+            self.calls.clear()
+
+    def line(self, thing: str, quantity: int) -> LineRequest:
+        """Return the line for a thing."""
+        kind, _, number = thing.partition(" ")
+        match kind:
+            case "units":
+                return units(self.till.product, quantity)
+            case "standing":
+                return standing(quantity)
+            case "seat":
+                return seat("A", int(number))
+            case "ticket":
+                return resale(self.till.ticket)
+        begin = TOMORROW + int(number) * HOUR
+        return hall(begin, begin + 3 * HOUR)
+
+    def orders(self) -> list[OrderItem]:
+        """Return all orders, in the order in which their reservations were made."""
+        known = {order.key: order for order in self.till.orders()}
+        return [known[order_of(key)] for key in self.records if order_of(key) in known]
+
+    @rule(
+        user=st.sampled_from(["ann", "bob"]),
+        things=st.lists(st.sampled_from(THINGS), min_size=1, max_size=4, unique=True),
+        quantity=st.integers(1, 4),
+        token=st.sampled_from(SandboxToken),
+        provider=st.sampled_from(["sandbox", "sandbox", "sandbox", "external"]),
+        bad=BAD,
+    )
+    def buy(
+        self, user: str, things: list[str], quantity: int, token: SandboxToken, provider: str, bad: Bad | None
+    ) -> None:
+        """Hold a cart and check it out."""
+        record: ReservationItem | None = None
+        with self.meeting(None):
+            record = self.till.hold(*(self.line(thing, quantity) for thing in things), user=user)
+        if record is not None:
+            self.records.append(record.key)
+            with self.meeting(bad):
+                self.till.check_out(record, None if provider == "external" else token, provider)
+
+    @precondition(lambda self: self.records)
+    @rule(data=st.data(), token=st.sampled_from(SandboxToken), bad=BAD)
+    def try_again(self, data: st.DataObject, token: SandboxToken, bad: Bad | None) -> None:
+        """Check any reservation out, once more or for the first time."""
+        key = data.draw(st.sampled_from(self.records))
+        with self.meeting(bad):
+            self.till.check_out(self.till.shop.stored(key), token)
+
+    @precondition(lambda self: self.records)
+    @rule(data=st.data(), action=st.sampled_from(["pay", "pay", "decline"]), tell=st.booleans(), bad=BAD)
+    def act(self, data: st.DataObject, action: Literal["pay", "decline"], tell: bool, bad: Bad | None) -> None:
+        """Let a buyer act on any payment there ever was; its webhooks come now, or later."""
+        books = [book for order in self.orders() for book in self.till.ledger().books(order.id)]
+        if not books:
+            return
+        book = data.draw(st.sampled_from(books))
+        with self.meeting(bad):
+            for number, payment in enumerate(self.till.sandbox.act(book.id, action)):
+                if tell:
+                    self.till.tell(payment)
+                else:
+                    self.till.untold.append((payment, f"{book.id}-{action}-{number}"))
+
+    @rule(bad=BAD)
+    def tell_again(self, bad: Bad | None) -> None:
+        """Let webhooks come that were late, or were not taken in."""
+        untold, self.till.untold = self.till.untold, []
+        for payment, event_id in untold:
+            with self.meeting(bad):
+                self.till.tell(payment, event_id)
+
+    @precondition(lambda self: self.records)
+    @rule(data=st.data(), bad=BAD)
+    def cancel_order(self, data: st.DataObject, bad: Bad | None) -> None:
+        """Cancel an order, if it is not bought."""
+        orders = self.orders()
+        if orders:
+            self.till.key = data.draw(st.sampled_from(orders)).key
+            with self.meeting(bad):
+                self.till.cancel()
+
+    @precondition(lambda self: self.records)
+    @rule(data=st.data())
+    def let_go(self, data: st.DataObject) -> None:
+        """Let go of what is held."""
+        with self.meeting(None):
+            cancel(self.till.engine, data.draw(st.sampled_from(self.records)))
+
+    @precondition(lambda self: self.records)
+    @rule(data=st.data(), part=st.sampled_from(PARTS), percent=st.sampled_from([100, 100, 50, 33, 0]), bad=BAD)
+    def give_back(self, data: st.DataObject, part: str, percent: int, bad: Bad | None) -> None:
+        """Give back an order that is bought, or a part of it."""
+        orders = self.orders()
+        if not orders:
+            return
+        order = data.draw(st.sampled_from(orders))
+        last = len(order.lines) - 1
+        wanted = {"all": None, "first": [Wanted(0)], "one of the last": [Wanted(last, 1)]}[part]
+        self.till.key = order.key
+        with self.meeting(bad):
+            self.till.refund(wanted, lambda _: percent)
+
+    @rule(milliseconds=st.sampled_from([1, 30_000, 600_000, 900_000, 930_000]), tell=st.booleans(), bad=BAD)
+    def wait(self, milliseconds: int, tell: bool, bad: Bad | None) -> None:
+        """Let time pass; the messages of what is over come now, or at the end."""
+        self.till.clock.forward(milliseconds)
+        if tell:
+            with self.meeting(bad):
+                self.till.expire()
+
+    @rule(bad=BAD)
+    def look_after(self, bad: Bad | None) -> None:
+        """Let the sweeper look after what broke off."""
+        with self.meeting(bad):
+            self.till.sweep()
+
+    @rule()
+    def redrive(self) -> None:
+        """Send the dead letters round again."""
+        with self.meeting(None):
+            self.till.redrive()
+
+    @invariant()
+    def all_is_well(self) -> None:
+        """The goods agree with the reservations, and every order that is finished with its money."""
+        if not hasattr(self, "calls"):
+            return
+        self.till.shop.audit()
+        ledger = self.till.ledger()
+        unheard = {payment.order_id for payment, _ in self.till.untold}
+        lettered = {Key(**letter["run"]["order"]) for letter in self.till.machines.letters}
+        for order in ledger.orders:
+            going_back = any(refund.status in OPEN_REFUNDS for refund in ledger.refunds_of(order.key))
+            if order.status in UNDER_WAY or going_back or order.id in unheard or order.key in lettered:
+                continue
+            wrong = ledger.disagreement(order)
+            assert wrong is None, f"{reservation_of(order.key)}: {wrong}"
+
+
+def _store(connection: Any, new_table: Callable[[], str]) -> Callable[[], Store]:
+    return lambda: Store(connection, new_table())
+
+
+@pytest.mark.slow
+def test_money_and_goods_are_conserved(
+    dynamodb_local: DynamoDBLocal, new_table: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Any order of everything, deterministic unless HOLDFAST_EXPLORE says how many other examples to try."""
+    for name, value in dynamodb_local.environment.items():
+        monkeypatch.setenv(name, value)
+    ConservationMachine.new_store = staticmethod(_store(connect("conservation")._connection, new_table))
+    explore = int(os.environ.get("HOLDFAST_EXPLORE", "0"))
+    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+        ConservationMachine,
+        settings=settings(
+            max_examples=explore or 25,
+            stateful_step_count=20,
+            derandomize=not explore,
+            database=None,
+            deadline=None,
+            phases=(Phase.generate, Phase.shrink) if explore else (Phase.generate,),
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
