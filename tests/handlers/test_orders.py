@@ -10,7 +10,6 @@ import pytest
 from holdfast.platform.dynamodb import Store, Update
 from holdfast.platform.items import OrderItem
 from holdfast.platform.tables import Keys
-from tests import workflow
 from tests.handlers.account import Aws, HandMovedClock
 from tests.handlers.gateway import Answer, Api
 from tests.handlers.halls import new_hall, set_to
@@ -19,12 +18,6 @@ from tests.workflow import Machines
 ROUTE = "/api/v1/orders"
 NOWHERE = f"{ROUTE}/o-abcdefghijklmnop-0123456789abcdef0123456789abcdef"
 WAIT = {"Prefer": "wait=5"}
-
-
-@pytest.fixture(autouse=True)
-def machines(monkeypatch: pytest.MonkeyPatch) -> Machines:
-    """Both workflows, run in process by the functions' real handlers."""
-    return workflow.installed(monkeypatch)
 
 
 def product_line(product: str, quantity: int = 1) -> dict[str, Any]:
