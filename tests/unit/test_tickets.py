@@ -17,7 +17,14 @@ from holdfast.checkout import tickets
 from holdfast.checkout.admitted import admitted_beyond
 from holdfast.checkout.states import BOUGHT, OrderState
 from holdfast.checkout.ticket_keys import KeyPair, decoded, encoded
-from holdfast.checkout.ticket_wire import LONGEST_CODE, TicketKey, TicketKeys
+from holdfast.checkout.ticket_wire import (
+    CODE_EXAMPLE,
+    KEY_EXAMPLE,
+    KID_EXAMPLE,
+    LONGEST_CODE,
+    TicketKey,
+    TicketKeys,
+)
 from holdfast.checkout.tickets import Place, code_of, codes_of
 from holdfast.platform.errors import CodeRefused
 from holdfast.platform.items import LineMap, OrderItem
@@ -27,6 +34,10 @@ LIBRARY = Path(__file__).resolve().parents[2] / "layers" / "holdfast"
 PAIR, ANOTHER = KeyPair.generate(), KeyPair.generate()
 SCANNABLE = r"[A-Za-z0-9._-]+"
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."
+RFC_8037 = (
+    '{"kty":"OKP","crv":"Ed25519","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A",'
+    '"x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}'
+)
 ORDER_ID = "o-abcdefghijklmnop-0123456789abcdef0123456789abcdef"
 
 
@@ -172,14 +183,9 @@ def test_a_signature_in_its_other_form_is_refused() -> None:
 
 def test_a_pair_comes_back_from_its_text_and_is_named_by_its_thumbprint() -> None:
     """The key of RFC 8037, A.1 to A.3."""
-    text = (
-        '{"kty":"OKP","crv":"Ed25519","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A",'
-        '"x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}'
-    )
-    pair = KeyPair.from_text(text)
-    assert pair.x == "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"
-    assert pair.kid == "kPrK_qmx"
-    assert json.loads(pair.to_text()) == json.loads(text)
+    pair = KeyPair.from_text(RFC_8037)
+    assert json.loads(pair.to_text()) == json.loads(RFC_8037)
+    assert pair.kid == "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"[:8]
     assert len({KeyPair.generate().kid for _ in range(50)}) == 50
 
 
@@ -253,6 +259,14 @@ def test_the_readmes_gate_reads_codes_offline(tenant: str, place: Place, of: Lin
     for wrong, keys in ((code[:at] + other + code[at + 1 :], jwks(PAIR)), (code, jwks(ANOTHER)), (code, jwks())):
         with pytest.raises(Exception):  # noqa: B017, PT011
             read(wrong, keys)
+
+
+def test_the_examples_of_the_api_document_belong_together() -> None:
+    keys = TicketKeys(keys=[TicketKey(kid=KID_EXAMPLE, x=KEY_EXAMPLE)]).model_dump()
+    assert gate()(CODE_EXAMPLE, keys) == (ORDER_ID, 0, 0, ["1", "1", "12", "7"])
+    pair = KeyPair.from_text(RFC_8037)
+    assert (pair.kid, pair.x) == (KID_EXAMPLE, KEY_EXAMPLE)
+    assert tickets.read(CODE_EXAMPLE, "demo", found_by(pair)) == Place(ORDER_ID, 0, 0)
 
 
 def test_the_readmes_gate_needs_nothing_of_ours() -> None:

@@ -22,11 +22,15 @@ LONGEST_CODE = 300
 _STRICT = ConfigDict(extra="forbid", defer_build=True)
 _SHOWN = ConfigDict(defer_build=True)
 
-_KID_EXAMPLE = "kPrK_qmx"
-_CODE_EXAMPLE = (
-    "HF1.WyJrUHJLX3FteCIsImRlbW8iLCJvLWFiY2RlZmdoaWprbG1ub3AtMDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWYiLDAsMCwiMSIsIj"
-    "EiLCIxMiIsIjciXQ.Pq0c1oT0mnl5GJ0H0rFqS6c9E8Dk0uSGQF8gR0oKo1u3pZ0sC5bJ8xkqLr6oWmNwYd2vTqA7hXjE4iUfM3yBBg"
+KEY_EXAMPLE = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"
+"""The public key of RFC 8037's own example, whose private key everybody knows."""
+
+KID_EXAMPLE = "kPrK_qmx"
+CODE_EXAMPLE = (
+    "HF1.WyJrUHJLX3FteCIsImRlbW8iLCJvLWFiY2RlZmdoaWprbG1ub3AtMDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWYiLDAsMCwiMS"
+    "IsIjEiLCIxMiIsIjciXQ.BCHIZD_bvGiBNlBK5u28cfi3LDqF0y1pmvAfZJ7uq-YjToSAwX6l_tZfcAcCe8nqmOuNjOzbN4439o17jWT3Cg"
 )
+"""A code signed with it."""
 
 
 class _OneTicket(BaseModel):
@@ -48,7 +52,7 @@ class _OneTicket(BaseModel):
 class OrderTicket(_OneTicket):
     """One ticket of an order, with the code that lets one person in."""
 
-    code: str = Field(description="What to show at the door, as it is or as a QR code.", examples=[_CODE_EXAMPLE])
+    code: str = Field(description="What to show at the door, as it is or as a QR code.", examples=[CODE_EXAMPLE])
     admitted_at: Moment | None = Field(None, description="When somebody was let in with it.", examples=[None])
 
 
@@ -58,7 +62,7 @@ class CheckInBody(BaseModel):
     model_config = _STRICT
 
     code: Annotated[StrictStr, Field(min_length=1, max_length=LONGEST_CODE)] = Field(
-        description="A ticket's code.", examples=[_CODE_EXAMPLE]
+        description="A ticket's code.", examples=[CODE_EXAMPLE]
     )
 
 
@@ -87,8 +91,8 @@ class TicketKey(BaseModel):
     crv: Literal["Ed25519"] = "Ed25519"
     alg: Literal["EdDSA"] = "EdDSA"
     use: Literal["sig"] = "sig"
-    kid: str = Field(description="What codes name the key by.", examples=[_KID_EXAMPLE])
-    x: str = Field(description="The key.", examples=["11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"])
+    kid: str = Field(description="What codes name the key by.", examples=[KID_EXAMPLE])
+    x: str = Field(description="The key.", examples=[KEY_EXAMPLE])
 
 
 class TicketKeys(BaseModel):
