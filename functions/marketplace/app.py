@@ -40,8 +40,10 @@ from holdfast.platform.errors import (
     TicketReserved,
 )
 from holdfast.platform.fields import OptionalKey, UserIdInQuery
+from holdfast.platform.items import ReservationItem
 from holdfast.platform.money import from_minor, price_of
 from holdfast.platform.settings import MarketplaceSettings, settings
+from holdfast.platform.workflows import StepFunctions
 from holdfast.reservations.engine import Engine, HoldLengths, Room
 from holdfast.reservations.idempotency import KeyedRequest, hash_of
 
@@ -191,9 +193,15 @@ def read_order(order_id: OrderInPath) -> ResaleOrder:
     responses=_answers(200, "The order, cancelled.", OrderNotFound, OrderOver),
 )
 def cancel_order(order_id: OrderInPath) -> ResaleOrder:
-    """Free its ticket at once; one that is cancelled already is answered as it is."""
+    """Free its ticket; what is being paid is stopped first, and one that is cancelled already is answered as it is."""
     caller = http.caller_of(app)
-    return _order(orders.cancel(engine(), caller.tenant, order_id, caller.acts_on()))
+    return _order(orders.cancel(engine(), caller.tenant, order_id, caller.acts_on(), _stop))
+
+
+def _stop(record: ReservationItem) -> None:
+    from holdfast.checkout import cashier
+
+    cashier.stop(engine(), StepFunctions(settings(MarketplaceSettings).checkout_workflow_arn), record)
 
 
 def _offer(body: ResaleTicketBody, currency: str) -> Offer:

@@ -263,7 +263,7 @@ def test_an_order_takes_two_requests_and_keeps_its_title(shop: Shop, calls: Call
     calls.clear()
     order = ordered(shop, "bob", listing)
     assert calls.operations == ["BatchGetItem", "TransactWriteItems"]
-    orders.cancel(shop.engine, "demo", order.id, "bob")
+    orders.cancel(shop.engine, "demo", order.id, "bob", lambda _: None)
     listings.edit(shop.engine, "demo", listing.id, "ann", lambda _: Offer("Another", 1, "USD"))
     assert orders.find(shop.engine, "demo", order.id, "bob").title == listing.item.title
 

@@ -6,9 +6,6 @@ from typing import Any
 
 import pytest
 
-from holdfast.platform.dynamodb import Store, Update
-from holdfast.platform.items import ReservationItem
-from holdfast.platform.tables import Keys
 from tests.handlers.account import Aws, HandMovedClock
 from tests.handlers.gateway import Answer, Api
 from tests.handlers.marketplace import SELLER, new_ticket, order, sell, tampered_with
@@ -165,13 +162,44 @@ def test_a_complete_order_is_not_cancelled(api: Api, aws: Aws) -> None:
     assert api.get(f"{ORDERS}/{ordered['id']}").json == ordered | {"status": "complete", "version": 2}
 
 
-def test_an_order_being_paid_awaits_payment_and_is_not_cancelled(api: Api, store: Store) -> None:
-    ordered = order(api, "bob", new_ticket(api)).json
-    key = Keys(api.tenant).by_view_id("o", ordered["id"])
-    assert key is not None
-    store.write(Update(key, [ReservationItem.status.set("checking_out")]))
+def pay(api: Api, ordered: dict[str, Any], token: str) -> Answer:
+    return api.as_user("bob").post("/api/payments", {"orderId": ordered["id"], "token": token})
+
+
+def test_a_paid_order_is_complete_and_its_ticket_sold(api: Api) -> None:
+    ticket = new_ticket(api)
+    ordered = order(api, "bob", ticket).json
+    assert pay(api, ordered, "tok_success").status == 201
+    assert api.get(f"{ORDERS}/{ordered['id']}").json["status"] == "complete"
+    assert api.get(f"/api/tickets/{ticket['id']}").json["status"] == "sold"
+    answer = api.patch(f"{ORDERS}/{ordered['id']}")
+    assert (answer.status, answer.code) == (400, "order_over")
+
+
+def test_an_order_being_paid_awaits_payment_and_is_cancelled_with_it(api: Api) -> None:
+    ticket = new_ticket(api)
+    ordered = order(api, "bob", ticket).json
+    assert (waiting := pay(api, ordered, "tok_confirm")).status == 400
+    assert waiting.json["reason"] == "action_required"
     assert api.get(f"{ORDERS}/{ordered['id']}").json["status"] == "awaiting:payment"
-    assert api.patch(f"{ORDERS}/{ordered['id']}").code == "order_over"
+    assert order(api, "carol", ticket).code == "already_reserved"
+    answer = api.as_user("bob").patch(f"{ORDERS}/{ordered['id']}")
+    assert (answer.status, answer.json["status"]) == (200, "cancelled")
+    assert api.get(f"/api/v1/orders/{ordered['id']}").json["status"] == "cancelled"
+    assert api.patch(f"{ORDERS}/{ordered['id']}").json == answer.json
+    assert pay(api, ordered, "tok_success").status == 400
+    assert order(api, "carol", ticket).status == 201
+
+
+def test_an_order_whose_payment_was_declined_is_created_as_before_and_cancelled_as_one(api: Api) -> None:
+    ticket = new_ticket(api)
+    ordered = order(api, "bob", ticket).json
+    assert pay(api, ordered, "tok_decline").status == 400
+    found = api.get(f"{ORDERS}/{ordered['id']}").json
+    assert (found["status"], found["expiresAt"]) == ("created", ordered["expiresAt"])
+    assert api.patch(f"{ORDERS}/{ordered['id']}").json["status"] == "cancelled"
+    assert api.get(f"/api/v1/orders/{ordered['id']}").json["status"] == "cancelled"
+    assert order(api, "carol", ticket).status == 201
 
 
 def test_an_expired_order_is_cancelled_and_its_ticket_is_the_next_takers(api: Api, clock: HandMovedClock) -> None:

@@ -54,13 +54,8 @@ class Cashier:
         return order, [put, Put(_charge(order), ChargeItem.pk.does_not_exist())]
 
     def stop(self, record: ReservationItem) -> None:
-        """Stop the checkout that a reservation is in, unless it is bought by then.
-
-        Raises Unavailable where that is not known in time, CheckoutUnderWay, and Busy.
-        """
-        order = opening.read_order(self.engine, order_of(record.key))
-        if stopping.stop(self.engine, self.checkouts, order, PATIENCE).status in UNDER_WAY:
-            raise _still_at_it(order)
+        """Stop the checkout that a reservation is in, unless it is bought by then (see `stop`)."""
+        stop(self.engine, self.checkouts, record)
 
     def give_back(self, record: ReservationItem, percent: int, keyed: KeyedRequest | None) -> None:
         """Give back all that a confirmed reservation bought, paying `percent` of its price back; twice is once.
@@ -97,6 +92,16 @@ class Cashier:
 
     def _is_refused(self, refund: RefundItem | None) -> bool:
         return refund is not None and refunds.read_refund(self.engine, refund.key).status == RefundStatus.FAILED
+
+
+def stop(engine: Engine, checkouts: Workflows, record: ReservationItem) -> None:
+    """Stop the order that buys a reservation, if there is one, unless it is bought by then.
+
+    Raises Unavailable where that is not known in time, CheckoutUnderWay, and Busy.
+    """
+    order = engine.store.get(OrderItem, order_of(record.key))
+    if order is not None and stopping.stop(engine, checkouts, order, PATIENCE).status in UNDER_WAY:
+        raise _still_at_it(order)
 
 
 def _bought(record: ReservationItem, known: OrderItem | None, now: int) -> OrderItem:

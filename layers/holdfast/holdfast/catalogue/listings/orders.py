@@ -1,15 +1,17 @@
 """Orders of the marketplace: each is a view of a reservation of one listing that came by this route.
 
-An order has no item of its own, so there is nothing that could disagree with the reservation: its id names the
-reservation, its state is the reservation's as the clock has it, its version the reservation's.
+Such an order has no item of its own, so there is nothing that could disagree with the reservation: its id names the
+reservation, its state is the reservation's as the clock has it, its version the reservation's. Once it is being paid
+there is an order of the checkout under the same id, which says how.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from holdfast.catalogue.listings.lists import MOST_LOOKS
 from holdfast.platform.errors import (
+    CheckoutUnderWay,
     Forbidden,
     OrderNotFound,
     OrderOver,
@@ -129,16 +131,22 @@ def list_of(engine: Engine, tenant: str, user: str, limit: int, token: str | Non
     return OrderPage(_now(engine, found), token)
 
 
-def cancel(engine: Engine, tenant: str, order_id: str, buyer: str | None) -> Order:
+Stop = Callable[[ReservationItem], None]
+"""Stops what pays for a reservation, in another room, unless it is paid by then."""
+
+
+def cancel(engine: Engine, tenant: str, order_id: str, buyer: str | None, stop: Stop) -> Order:
     """Free the ticket that an order locks, and return the order; one that is cancelled already is returned as it is.
 
-    `buyer`, where given, must be its own. Written in one transaction: the reservation and the listing. Raises
-    OrderNotFound, Forbidden, OrderOver where it is being paid or was, and Busy.
+    `buyer`, where given, must be its own. What is being paid is stopped first. Written in one transaction: the
+    reservation and the listing. Raises OrderNotFound, Forbidden, OrderOver where it was paid, and Busy.
     """
     known = _record(engine, tenant, order_id, buyer)
     try:
+        if known.status in (State.HELD, State.CHECKING_OUT):
+            stop(known)
         record = ending.cancel(engine, known.key)
-    except ReservationOver as over:
+    except (ReservationOver, CheckoutUnderWay) as over:
         raise OrderOver from over
     return _now(engine, [record])[0]
 
