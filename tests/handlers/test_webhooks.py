@@ -7,9 +7,6 @@ from typing import Any
 
 import pytest
 
-from holdfast.checkout import opening, outcomes, overdue
-from holdfast.checkout.charges import key_of_attempt
-from holdfast.checkout.opening import PaymentChoice
 from holdfast.checkout.payment_settings import PaymentProviderName, ProvidersUsed
 from holdfast.checkout.payments.port import Payment, PaymentRequest, PaymentState
 from holdfast.checkout.payments.sandbox import SANDBOX_WEBHOOK_SECRET, SIGNATURE_HEADER, Sandbox
@@ -17,128 +14,17 @@ from holdfast.checkout.payments.signatures import timed_header
 from holdfast.checkout.webhook_decisions import stray_name
 from holdfast.platform.dynamodb import Store
 from holdfast.platform.errors import ProviderUnavailable, Unavailable
-from holdfast.platform.items import ChargeItem, OrderItem, RefundItem, ReservationItem, WebhookItem
-from holdfast.platform.queues import ExpiryMessage
-from holdfast.platform.tables import Key, Keys, charge_of, refund_of, reservation_of
+from holdfast.platform.items import WebhookItem
+from holdfast.platform.tables import Keys
 from holdfast.reservations import reading
 from holdfast.reservations.ending import confirm
-from holdfast.reservations.engine import Engine
-from holdfast.reservations.expiry import handle
-from tests.engine.shop import ListQueue
 from tests.handlers.account import Aws, HandMovedClock
-from tests.handlers.gateway import Answer, Api, event, load, send
+from tests.handlers.gateway import Answer, Api, load
+from tests.handlers.paying import BOUGHT, PRICE, WAITING, Buyer
 from tests.workflow import Machines, installed
 
 MINUTE = 60
-PRICE = 2 * 1999
 UNKNOWN = "o-abcdefghijklmnop-0123456789abcdef0123456789abcdef"
-
-
-class Buyer:
-    """Somebody with two laptops in checkout, and the sandbox that they pay with."""
-
-    def __init__(self, api: Api, store: Store, clock: HandMovedClock, machines: Machines) -> None:
-        self.api, self.store, self.clock, self.machines = api, store, clock, machines
-        self.engine = Engine(store)
-        self.sandbox = Sandbox(store, api.tenant)
-        self.product = api.new_product(5, price="19.99")
-        self.key = Key("", "")
-
-    def check_out(self, token: str | None = None, user: str = "alice") -> OrderItem:
-        """Hold two laptops and check them out."""
-        held = self.api.hold(user, self.product, 2).json["id"]
-        return self.pay_with(token, reading.find(self.engine, self.api.tenant, held))
-
-    def pay_with(self, token: str | None, record: ReservationItem | None = None) -> OrderItem:
-        """Check out what is held with a token of the sandbox's."""
-        order = opening.open_order(self.engine, record or self.record, PaymentChoice("sandbox", token))
-        self.key = order.key
-        opening.start(self.machines.checkout, order)
-        return self.order
-
-    @property
-    def order(self) -> OrderItem:
-        """The order, as it is stored."""
-        return opening.read_order(self.engine, self.key)
-
-    @property
-    def record(self) -> ReservationItem:
-        """Its reservation, as it is stored."""
-        found = self.store.get(ReservationItem, reservation_of(self.key))
-        assert found is not None
-        return found
-
-    def charge(self, attempt: int = 1) -> ChargeItem:
-        """Return the charge of an attempt."""
-        found = self.store.get(ChargeItem, key_of_attempt(self.key, attempt))
-        assert found is not None
-        return found
-
-    def stray(self, payment_id: str) -> ChargeItem | None:
-        """Return the charge that a payment has become which nobody asked for."""
-        return self.store.get(ChargeItem, charge_of(self.key, stray_name(payment_id)))
-
-    def refund(self, charge: str) -> RefundItem | None:
-        """Return the refund of a charge that bought nothing."""
-        return self.store.get(RefundItem, refund_of(self.key, f"c{charge}"))
-
-    def payment(self, attempt: int = 1) -> Payment:
-        """Return the payment of an attempt, as the sandbox has it."""
-        found = self.sandbox.find(self.charge(attempt).payment_id or "")
-        assert found is not None
-        return found
-
-    def act(self, action: str = "pay", attempt: int = 1, payment_id: str | None = None) -> Answer:
-        """Do something at the sandbox's page."""
-        wanted = payment_id or self.charge(attempt).payment_id
-        return self.api.post(f"/sandbox/{self.api.tenant}/payments/{wanted}", {"action": action})
-
-    def paid_at_provider(self, attempt: int = 1) -> Payment:
-        """Let the buyer pay, of which no webhook comes by itself."""
-        return self.sandbox.act(self.charge(attempt).payment_id or "", "pay")[0]
-
-    def signed(self, payment: Payment, event_id: str = "evt_1", late: int = 0) -> tuple[str, dict[str, str]]:
-        """Return the body and the headers of a webhook that was signed `late` seconds ago."""
-        body, headers = self.sandbox.webhook(payment, self.clock.milliseconds - late * 1000, event_id)
-        return body.decode(), headers
-
-    def tell(self, payment: Payment, event_id: str = "evt_1", late: int = 0, **options: Any) -> Answer:
-        """Send a webhook that tells of a payment."""
-        return self.webhook(*self.signed(payment, event_id, late), **options)
-
-    def webhook(
-        self,
-        body: str,
-        headers: dict[str, str],
-        provider: str = "sandbox",
-        tenant: str | None = None,
-        encoded: bool = False,
-    ) -> Answer:
-        """Send a webhook as it stands, with no credential."""
-        target = f"/webhooks/{provider}/{tenant or self.api.tenant}"
-        request = event("POST", target, text=body, headers=headers, encoded=encoded)
-        return send(request | {"resource": "/webhooks/{provider}/{tenant}"})
-
-    def let_deadline_pass(self) -> None:
-        """Move past the time to pay, and let the expiry message come."""
-        record = self.record
-        self.clock.advance((record.expires_at - self.clock.milliseconds) / 1000 + 1)
-        message = ExpiryMessage(record.key, record.expires_at)
-        assert not handle(self.engine, ListQueue(), [message], overdue.telling(self.engine, self.machines.checkout))
-
-    def cancel(self) -> None:
-        """Let the buyer cancel the order that awaits payment."""
-        outcomes.settle(self.engine, self.machines.checkout, self.key, self.order.attempt, "cancelled", "cancelled")
-
-    def ending(self) -> tuple[str, str | None, str, tuple[int, int, int]]:
-        """Return the states of the order, with its reason, and of its charge, and the units available, held, sold."""
-        _, *units = self.api.units(self.product)
-        order = self.order
-        return order.status, order.reason, self.charge(order.attempt).status, (units[0], units[1], units[2])
-
-
-BOUGHT = ("completed", None, "completed", (3, 0, 2))
-WAITING = ("awaiting_payment", None, "created", (3, 2, 0))
 
 
 @pytest.fixture
@@ -223,6 +109,19 @@ def test_what_is_not_signed_as_it_stands_is_refused(buyer: Buyer, aws: Aws, spoi
     before = aws.dump()
     answer = buyer.webhook(*spoil(body, headers, buyer.clock.milliseconds))
     assert (answer.status, answer.code) == (400, "signature_refused")
+    assert aws.dump() == before
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [{"order_id": 5}, {"amount_minor": "3998"}, {"amount_minor": 10**40}, {"attempt": 10**40}, {"state": "lost"}],
+)
+def test_a_webhook_that_anybody_may_sign_is_read_strictly(buyer: Buyer, aws: Aws, odd: dict[str, Any]) -> None:
+    said = {"id": "evt_1", "type": "payment.authorised", "payment": asdict(buyer.paid_at_provider()) | odd}
+    body = json.dumps(said)
+    before = aws.dump()
+    headers = {SIGNATURE_HEADER: timed_header(body.encode(), SANDBOX_WEBHOOK_SECRET, buyer.clock.milliseconds)}
+    assert buyer.webhook(body, headers).code == "signature_refused"
     assert aws.dump() == before
 
 

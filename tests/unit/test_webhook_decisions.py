@@ -83,9 +83,10 @@ refunded            -      -        -           -          -         -         -
 """The payment was declined, or voided."""
 
 
-def order(status: str, *, told: bool = False) -> OrderItem:
+def order(status: str, *, told: bool = False, mode: str = "buy") -> OrderItem:
     """Return an order in its second attempt."""
-    return OrderItem("t#U#u", "O#1", status=status, attempt=2, outcome='{"outcome": "deadline"}' if told else None)
+    outcome = '{"outcome": "deadline"}' if told else None
+    return OrderItem("t#U#u", "O#1", status=status, attempt=2, mode=mode, outcome=outcome)
 
 
 def charge(status: str, payment_id: str | None = "pay_1") -> ChargeItem | None:
@@ -123,6 +124,14 @@ def test_money_that_was_asked_for(status: str, charged: str, expected: Transitio
 @pytest.mark.parametrize("state", ["authorised", "captured"])
 def test_money_after_the_workflow_was_told(status: str, charged: str, expected: Transition, state: str) -> None:
     assert decide(order(status, told=True), charge(charged), paid(state), 2) == expected
+
+
+@pytest.mark.parametrize(("status", "charged", "expected"), cells(WITH_MONEY))
+@pytest.mark.parametrize("state", ["authorised", "captured"])
+def test_late_money_is_tried_to_buy_with_once(status: str, charged: str, expected: Transition, state: str) -> None:
+    """One that comes back, after what it was for could not be had again, is paid back for good."""
+    again = Transition.RETURN if expected == Transition.LATE else expected
+    assert decide(order(status, mode="late"), charge(charged), paid(state), 2) == again
 
 
 @pytest.mark.parametrize(("status", "charged", "expected"), cells(WITH_OTHER_MONEY))
@@ -200,9 +209,9 @@ def test_what_was_paid_back_of_a_payment_is_no_money(payment: Payment, expected:
 def every_case() -> list[tuple[OrderItem, ChargeItem | None, Payment, int]]:
     """Return all combinations of states, attempts, amounts and payment ids."""
     return [
-        (order(status, told=told), charge(charged), paid(state, amount=amount, payment_id=payment_id), attempt)
-        for status, told, charged, state, amount, payment_id, attempt in product(
-            OrderState, (False, True), COLUMNS, PaymentState, (1200, 1), ("pay_1", "pay_2"), (1, 2, 3)
+        (order(status, told=told, mode=mode), charge(charged), paid(state, amount=amount, payment_id=name), attempt)
+        for status, told, mode, charged, state, amount, name, attempt in product(
+            OrderState, (False, True), ("buy", "late"), COLUMNS, PaymentState, (1200, 1), ("pay_1", "pay_2"), (1, 2, 3)
         )
     ]
 

@@ -9,6 +9,7 @@ from enum import StrEnum
 from hashlib import sha256
 
 from holdfast.checkout.charges import agrees, state_of
+from holdfast.checkout.opening import LATE
 from holdfast.checkout.payments.port import Payment, PaymentState
 from holdfast.checkout.states import BOUGHT, UNDER_WAY, ChargeState, OrderState
 from holdfast.platform.items import ChargeItem, OrderItem
@@ -26,7 +27,10 @@ class Transition(StrEnum):
     FAILED = "failed"
     """The workflow is told that the payment will not be made."""
     LATE = "late"
-    """The money came when the order was closed as not paid: what it was for is bought after all, if it can be."""
+    """The money came when the order was closed as not paid: what it was for is bought after all, if it can be.
+
+    That is tried once: what cannot be bought with late money is not tried again.
+    """
     RETURN = "returned"
     """The money of the charge came too late for anything: it is paid back."""
     STRAY = "stray"
@@ -61,7 +65,8 @@ def decide(order: OrderItem, charge: ChargeItem | None, payment: Payment, attemp
     if order.attempt != attempt:
         return Transition.RETURN
     if order.status in _MAY_BE_LATE:
-        return Transition.LATE if agrees(charge, payment) else Transition.RETURN
+        buys = agrees(charge, payment) and order.mode != LATE
+        return Transition.LATE if buys else Transition.RETURN
     return Transition.KEEP if order.status in BOUGHT or charge.status in _KNOWN else Transition.RETURN
 
 

@@ -141,7 +141,7 @@ def _take_in(desk: Desk, told: Told) -> str:
             return NOT_OURS
         if standing.taken is not None:
             transition = Transition(standing.taken.taken_as)
-            _follow(desk, told, transition, standing.order, standing.charge)
+            _follow(desk, told, transition, standing.order)
             return transition.value
         payment, transition = _decided(told, standing.order, standing.charge)
         if transition == Transition.NOT_YET:
@@ -156,7 +156,7 @@ def _take_in(desk: Desk, told: Told) -> str:
         except (Cancelled, Contended):
             retries.wait(attempt)
         else:
-            _follow(desk, told, transition, standing.order, standing.charge)
+            _follow(desk, told, transition, standing.order)
             return transition.value
     raise Busy
 
@@ -267,7 +267,7 @@ def _taken(told: Told, transition: Transition, now: int) -> Put:
     return Put(item, WebhookItem.pk.does_not_exist())
 
 
-def _follow(desk: Desk, told: Told, transition: Transition, order: OrderItem, charge: ChargeItem | None) -> None:
+def _follow(desk: Desk, told: Told, transition: Transition, order: OrderItem) -> None:
     """Set going what follows from a transition that is written; where it went already nothing happens.
 
     Raises Busy and Unavailable, so that the provider sends its event again.

@@ -1,0 +1,293 @@
+"""Webhooks in the schemes of Stripe and Razorpay, through the same route, with a tenant's own secrets."""
+
+import hmac
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl
+
+import httpx
+import pytest
+
+from holdfast.checkout.payment_settings import PaymentProviderName, ProvidersUsed
+from holdfast.platform.dynamodb import Store
+from holdfast.platform.secrets import SecretMissing, SecretParameters, SecretUnreadable
+from tests.handlers.account import Aws, HandMovedClock
+from tests.handlers.gateway import Answer, Api
+from tests.handlers.paying import BOUGHT, PRICE, Buyer
+from tests.workflow import Machines, installed
+
+SECRETS: dict[str, dict[str, str]] = {
+    "stripe": {"api_key": "sk_test_1234", "webhook_secret": "whsec_of_the_tenant"},
+    "razorpay": {"key_id": "rzp_test_1", "key_secret": "of_the_tenant", "webhook_secret": "hooks_of_the_tenant"},
+}
+
+
+def hex_of(secret: str, message: str) -> str:
+    """Return the HMAC-SHA256 that both providers document."""
+    return hmac.new(secret.encode(), message.encode(), "sha256").hexdigest()
+
+
+@dataclass
+class StripeServer:
+    """What of Stripe a checkout meets: intents, by their documented states."""
+
+    intents: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        """Answer a request of the adapter's."""
+        form = dict(parse_qsl(request.content.decode()))
+        _, _, _, *rest = request.url.path.split("/")
+        if not rest:
+            return httpx.Response(200, json=self._made(form))
+        intent = self.intents[rest[0]]
+        if rest[1:] == ["capture"]:
+            intent |= {"status": "succeeded", "amount_received": intent["amount"]}
+        elif rest[1:] == ["cancel"]:
+            intent |= {"status": "canceled"}
+        return httpx.Response(200, json=intent)
+
+    def _made(self, form: Mapping[str, str]) -> dict[str, Any]:
+        metadata = {name[9:-1]: value for name, value in form.items() if name.startswith("metadata[")}
+        intent: dict[str, Any] = {
+            "id": f"pi_{len(self.intents) + 1}",
+            "object": "payment_intent",
+            "amount": int(form["amount"]),
+            "amount_received": 0,
+            "currency": form["currency"],
+            "status": "requires_payment_method",
+            "client_secret": "pi_1_secret",
+            "latest_charge": None,
+            "metadata": metadata,
+        }
+        self.intents[intent["id"]] = intent
+        return intent
+
+    def webhook(self, kind: str, about: Mapping[str, Any], now: int, event_id: str = "evt_1") -> tuple[str, str]:
+        """Return the body of an event and its `Stripe-Signature`, signed at `now` (ms)."""
+        said = {"id": event_id, "object": "event", "type": kind, "data": {"object": about}}
+        body = json.dumps(said, indent=2)
+        return body, f"t={now // 1000},v1={hex_of(SECRETS['stripe']['webhook_secret'], f'{now // 1000}.{body}')}"
+
+
+@dataclass
+class RazorpayServer:
+    """What of Razorpay a checkout meets: orders, and the payments that were made for them."""
+
+    orders: dict[str, dict[str, Any]] = field(default_factory=dict)
+    payments: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        """Answer a request of the adapter's."""
+        _, _, kind, *rest = request.url.path.split("/")
+        if kind == "orders" and not rest:
+            if request.method == "POST":
+                return httpx.Response(200, json=self._made(json.loads(request.content)))
+            wanted = request.url.params["receipt"]
+            return self._listed([each for each in self.orders.values() if each["receipt"] == wanted])
+        if kind == "orders":
+            if rest[1:] == ["payments"]:
+                return self._listed([each for each in self.payments.values() if each["order_id"] == rest[0]])
+            return httpx.Response(200, json=self.orders[rest[0]])
+        payment = self.payments[rest[0]]
+        if rest[1:] == ["capture"]:
+            payment |= {"status": "captured", "captured": True}
+        return httpx.Response(200, json=payment)
+
+    def _listed(self, items: list[dict[str, Any]]) -> httpx.Response:
+        return httpx.Response(200, json={"entity": "collection", "count": len(items), "items": items})
+
+    def _made(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
+        order = {**wanted, "id": f"order_{len(self.orders) + 1}", "status": "created", "created_at": 1_700_000_000}
+        self.orders[order["id"]] = order
+        return order
+
+    def pay(self, order_id: str, status: str = "authorized") -> dict[str, Any]:
+        """Let the buyer pay an order."""
+        order = self.orders[order_id]
+        self.payments["pay_1"] = {
+            "id": "pay_1",
+            "entity": "payment",
+            "amount": order["amount"],
+            "currency": order["currency"],
+            "status": status,
+            "order_id": order_id,
+            "amount_refunded": 0,
+            "captured": status == "captured",
+            "created_at": 1_700_000_001,
+        }
+        return self.payments["pay_1"]
+
+    def webhook(self, kind: str, payment: Mapping[str, Any]) -> tuple[str, str]:
+        """Return the body of an event and its `X-Razorpay-Signature`."""
+        payload = {"payment": {"entity": payment}}
+        body = json.dumps({"entity": "event", "event": kind, "contains": ["payment"], "payload": payload}, indent=1)
+        return body, hex_of(SECRETS["razorpay"]["webhook_secret"], body)
+
+
+def served_by(monkeypatch: pytest.MonkeyPatch, answer: Callable[[httpx.Request], httpx.Response]) -> None:
+    """Let a server of the test's answer every call of an adapter's."""
+    real = httpx.Client
+    transport = httpx.MockTransport(answer)
+    monkeypatch.setattr(httpx, "Client", lambda **options: real(**options | {"transport": transport}))
+
+
+@pytest.fixture
+def machines(monkeypatch: pytest.MonkeyPatch) -> Machines:
+    return installed(monkeypatch)
+
+
+@pytest.fixture
+def buyer(api: Api, store: Store, clock: HandMovedClock, machines: Machines, monkeypatch: pytest.MonkeyPatch) -> Buyer:
+    """A buyer at a tenant that uses Stripe and Razorpay, with credentials of its own."""
+
+    def read(_: SecretParameters, name: str) -> Mapping[str, Any]:
+        kind, tenant, provider = name.split("/")
+        assert kind == "payments"
+        if tenant != api.tenant:
+            raise SecretMissing(name)
+        return SECRETS[provider]
+
+    monkeypatch.setattr(SecretParameters, "read", read)
+    chosen = [PaymentProviderName.STRIPE, PaymentProviderName.RAZORPAY]
+    for tenant in (api.tenant, "without"):
+        ProvidersUsed(store, "").choose(tenant, chosen, 1)
+    return Buyer(api, store, clock, machines)
+
+
+@pytest.fixture
+def stripe(monkeypatch: pytest.MonkeyPatch) -> StripeServer:
+    server = StripeServer()
+    served_by(monkeypatch, server.answer)
+    return server
+
+
+@pytest.fixture
+def razorpay(monkeypatch: pytest.MonkeyPatch) -> RazorpayServer:
+    server = RazorpayServer()
+    served_by(monkeypatch, server.answer)
+    return server
+
+
+def tell_stripe(buyer: Buyer, body: str, signature: str, **options: Any) -> Answer:
+    headers = {"Stripe-Signature": signature, "Content-Type": "application/json; charset=utf-8"}
+    return buyer.webhook(body, headers, provider="stripe", **options)
+
+
+def tell_razorpay(buyer: Buyer, body: str, signature: str, event_id: str = "event_1") -> Answer:
+    headers = {"X-Razorpay-Signature": signature, "X-Razorpay-Event-Id": event_id}
+    return buyer.webhook(body, headers, provider="razorpay")
+
+
+def test_stripe_s_webhook_buys_once(buyer: Buyer, stripe: StripeServer, aws: Aws) -> None:
+    buyer.check_out(provider="stripe")
+    assert buyer.ending()[0] == "awaiting_payment"
+    intent = stripe.intents["pi_1"]
+    intent["status"] = "requires_capture"
+    told = stripe.webhook("payment_intent.amount_capturable_updated", intent, buyer.clock.milliseconds)
+    assert tell_stripe(buyer, *told).json == {"received": True}
+    assert buyer.ending() == BOUGHT
+    assert (intent["status"], intent["amount_received"]) == ("succeeded", PRICE)
+    before = aws.dump()
+    assert tell_stripe(buyer, *told).status == 200
+    assert aws.dump() == before
+
+
+def test_stripe_s_events_of_kinds_that_nobody_asked_for_are_acknowledged(
+    buyer: Buyer, stripe: StripeServer, aws: Aws
+) -> None:
+    buyer.check_out(provider="stripe")
+    before = aws.dump()
+    for number, (kind, about) in enumerate(
+        [
+            ("customer.created", {"id": "cus_1", "object": "customer"}),
+            ("charge.refunded", {"id": "ch_1", "object": "charge"}),
+            ("payment_intent.created", stripe.intents["pi_1"] | {"metadata": {}}),
+            ("a.kind.of.next.year", {"id": "x", "object": "x"}),
+        ]
+    ):
+        told = stripe.webhook(kind, about, buyer.clock.milliseconds, f"evt_{number}")
+        assert tell_stripe(buyer, *told).json == {"received": True}
+    assert aws.dump() == before
+
+
+@pytest.mark.parametrize("late", [-360, 360])
+def test_stripe_s_signature_holds_for_five_minutes_either_way_and_for_the_tenant_s_secret(
+    buyer: Buyer, stripe: StripeServer, aws: Aws, late: int
+) -> None:
+    buyer.check_out(provider="stripe")
+    intent = stripe.intents["pi_1"] | {"status": "requires_capture"}
+    now, kind = buyer.clock.milliseconds, "payment_intent.amount_capturable_updated"
+    body, signature = stripe.webhook(kind, intent, now)
+    before = aws.dump()
+    refused = [
+        stripe.webhook(kind, intent, now - late * 1000),
+        (body[:-2], signature),
+        (body.replace("requires_capture", "succeeded"), signature),
+        (body, signature.replace("v1=", "v0=")),
+        (body, f"t={now // 1000},v1={hex_of('whsec_of_another', f'{now // 1000}.{body}')}"),
+        (body, ""),
+    ]
+    for told in refused:
+        answer = tell_stripe(buyer, *told)
+        assert (answer.status, answer.code) == (400, "signature_refused")
+    assert tell_stripe(buyer, body, signature, tenant="without").status == 404
+    assert tell_stripe(buyer, body, signature, tenant="nobody").status == 404
+    assert aws.dump() == before
+
+
+def test_credentials_that_cannot_be_read_have_the_webhook_sent_again(
+    buyer: Buyer, stripe: StripeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    buyer.check_out(provider="stripe")
+    told = stripe.webhook("payment_intent.succeeded", stripe.intents["pi_1"], buyer.clock.milliseconds)
+
+    def unreadable(_: SecretParameters, name: str) -> Mapping[str, Any]:
+        raise SecretUnreadable(name)
+
+    monkeypatch.setattr(SecretParameters, "read", unreadable)
+    answer = tell_stripe(buyer, *told)
+    assert (answer.status, answer.code, answer.headers["Retry-After"]) == (503, "provider_unavailable", "5")
+
+
+def test_an_intent_that_stripe_lets_go_late_buys_nothing(buyer: Buyer, stripe: StripeServer) -> None:
+    """The event says authorised, but the intent was cancelled when time was up: Stripe is asked."""
+    buyer.check_out(provider="stripe")
+    intent = stripe.intents["pi_1"]
+    authorised = dict(intent) | {"status": "requires_capture"}
+    buyer.let_deadline_pass()
+    assert intent["status"] == "canceled"
+    told = stripe.webhook("payment_intent.amount_capturable_updated", authorised, buyer.clock.milliseconds)
+    assert tell_stripe(buyer, *told).status == 200
+    assert buyer.ending() == ("expired", "not_paid_in_time", "voided", (5, 0, 0))
+
+
+def test_razorpay_s_webhook_buys_once_however_often_and_late_it_is_sent(
+    buyer: Buyer, razorpay: RazorpayServer, aws: Aws
+) -> None:
+    """It signs no time: what was taken in is known by the event's id, and what comes again changes nothing anyway."""
+    buyer.check_out(provider="razorpay")
+    told = razorpay.webhook("payment.authorized", razorpay.pay("order_1"))
+    assert tell_razorpay(buyer, told[0] + " ", told[1]).code == "signature_refused"
+    assert tell_razorpay(buyer, told[0], hex_of("another", told[0])).code == "signature_refused"
+    assert tell_razorpay(buyer, *told).json == {"received": True}
+    assert buyer.ending() == BOUGHT
+    assert razorpay.payments["pay_1"]["status"] == "captured"
+    before = aws.dump()
+    buyer.clock.advance(2 * 86_400)
+    assert tell_razorpay(buyer, *told).status == 200
+    assert aws.dump() == before
+    captured = razorpay.webhook("payment.captured", razorpay.payments["pay_1"])
+    assert tell_razorpay(buyer, *captured, event_id="event_2").status == 200
+    assert buyer.ending() == BOUGHT
+
+
+def test_razorpay_may_tell_of_a_failure_of_what_is_paid_then(buyer: Buyer, razorpay: RazorpayServer) -> None:
+    buyer.check_out(provider="razorpay")
+    failed = razorpay.webhook("payment.failed", razorpay.pay("order_1", "failed"))
+    assert tell_razorpay(buyer, *failed).status == 200
+    assert buyer.ending()[0] == "awaiting_payment"
+    paid = razorpay.webhook("payment.authorized", razorpay.pay("order_1"))
+    assert tell_razorpay(buyer, *paid, event_id="event_2").status == 200
+    assert buyer.ending() == BOUGHT
