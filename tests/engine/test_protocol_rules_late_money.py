@@ -35,6 +35,7 @@ from tests.engine.fair import (
     counts,
     expired,
     in_checkout,
+    later,
     single,
     times,
 )
@@ -142,6 +143,13 @@ def test_rule_14_a_unit_whose_other_hold_has_lapsed_is_taken(fair: Fair) -> None
     shop.audit()
 
 
+def test_rule_14_a_clock_that_is_behind_finds_its_own_units(fair: Fair) -> None:
+    """Rule 14: by its own clock they are still held, and by nobody but the reservation itself: they are taken."""
+    late = expired(fair.shop, *fair.lines)
+    assert reacquire(later(fair.shop, -1_000).engine, late.key, 1).status == "confirmed"
+    fair.shop.audit()
+
+
 def test_rule_14_price_sale_and_limit_make_no_difference_to_what_was_paid(fair: Fair) -> None:
     """Rule 14: dearer, not on sale any more, and another two taken by the same user since: sold as it was paid."""
     shop = fair.shop
@@ -159,6 +167,31 @@ def test_rule_14_price_sale_and_limit_make_no_difference_to_what_was_paid(fair: 
     shop.audit()
     give_back(shop.engine, late.key, bought.lines, lambda: False, State.REFUNDED)
     assert refusal(lambda: shop.cart("ann", units(limited, 1))) == [("items.0", "limit_exceeded")]
+    shop.audit()
+
+
+def test_rule_14_a_price_that_is_just_being_written_is_in_nobodys_way(shop: Shop) -> None:
+    """Rule 14: two shards are on different terms: what was paid already may be drawn from both."""
+    product = shop.product(units=[2, 2])
+    late = expired(shop, units(product, 3))
+    shop.cart("bob", units(product, 1))
+    shard = shop.keys.pool_shard(product_pool(product), 1)
+    shop.store.write(Update(shard, [PoolShardItem.revision.add(1), PoolShardItem.price_minor.set(7)]))
+    assert reacquire(shop.engine, late.key, 1).status == "confirmed"
+    assert shop.count(product) == (0, 1, 3)
+    shop.audit()
+
+
+def test_rule_14_what_was_learnt_of_one_thing_is_kept_while_another_is_looked_for(fair: Fair, calls: Calls) -> None:
+    """Rule 14: pruned hours are found at the first attempt, a shard sold since at the second: the third has both."""
+    shop = fair.shop
+    late = expired(shop, *fair.lines)
+    shop.cart("bob", hall(EVENING - HOUR, EVENING))
+    other, sold = shop.another(), units(fair.products[2], 1)
+    calls.clear()
+    calls.trouble(meanwhile(lambda: confirm(shop.engine, other.cart("bob", sold).key)), "TransactWriteItems", skip=1)
+    assert reacquire(shop.engine, late.key, 1).status == "confirmed"
+    assert len(calls.transactions) == 3
     shop.audit()
 
 
