@@ -13,6 +13,7 @@ from holdfast.platform.clock import SystemClock
 from holdfast.platform.dynamodb import Put, Update, connect
 from holdfast.platform.items import BlackoutItem, ProductItem
 from holdfast.platform.tables import Keys, due_bucket
+from tests.infrastructure.checkouts import check_everything_out
 from tests.infrastructure.world import TENANT, LambdaContext, World
 
 CART = "/api/v1/reservations"
@@ -25,23 +26,22 @@ def sell_everything(world: World) -> None:
     _sell_products(world, product, other)
     event, numbered, counted = _put_an_event_on_sale(world)
     _sell_seats(world, event, numbered, counted)
-    ticket = _resell(world)
+    ticket, another = _resell(world)
     _know_people(world)
     venue = _open_a_hall(world)
     _book_a_hall(world, venue)
-    _sell_one_of_each(
-        world,
-        [
-            {"kind": "product", "product_id": product, "quantity": 1},
-            {"kind": "ticket", "event_id": event, "ticket_type_id": counted, "quantity": 2},
-            {"kind": "seat", "event_id": event, "ticket_type_id": numbered, "row": "2", "seat": "1"},
-            {"kind": "best_available", "event_id": event, "ticket_type_id": numbered, "quantity": 2},
-            {"kind": "listing", "ticket_id": ticket},
-            {"kind": "venue", "venue_id": venue, "start": _moment(120), "end": _moment(123)},
-        ],
-    )
+    lines = [
+        {"kind": "product", "product_id": product, "quantity": 1},
+        {"kind": "ticket", "event_id": event, "ticket_type_id": counted, "quantity": 2},
+        {"kind": "seat", "event_id": event, "ticket_type_id": numbered, "row": "2", "seat": "1"},
+        {"kind": "best_available", "event_id": event, "ticket_type_id": numbered, "quantity": 2},
+        {"kind": "listing", "ticket_id": ticket},
+        {"kind": "venue", "venue_id": venue, "start": _moment(120), "end": _moment(123)},
+    ]
+    _sell_one_of_each(world, lines)
     _let_things_break_off(product, venue)
     _let_holds_run_out(world, product)
+    check_everything_out(world, lines, another)
     assert world.request("health", "GET", "/api/v1/health")["status"] == "ok"
 
 
@@ -145,8 +145,8 @@ def _sell_seats(world: World, event: str, numbered: str, counted: str) -> None:
     world.request(folder, "GET", f"/api/purchases/{bought['purchaseId']}")
 
 
-def _resell(world: World) -> str:
-    """Return the id of a ticket that nobody has bought."""
+def _resell(world: World) -> tuple[str, str]:
+    """Return the ids of two tickets that nobody has bought."""
     offer = {"title": "Opening night", "price": "25.00", "userId": "ada"}
     tickets = [
         world.request("marketplace", "POST", "/api/tickets", offer, key="t1")["id"],
@@ -164,7 +164,7 @@ def _resell(world: World) -> str:
     world.request("marketplace", "GET", "/api/orders", query={"userId": "linus"})
     world.request("marketplace", "GET", f"/api/orders/{locked}")
     world.request("marketplace", "PATCH", f"/api/orders/{locked}")
-    return str(tickets[1])
+    return str(tickets[1]), str(world.request("marketplace", "POST", "/api/tickets", offer)["id"])
 
 
 def _know_people(world: World) -> None:
@@ -278,7 +278,8 @@ def _let_holds_run_out(world: World, product: str) -> None:
         expiry._queue().send([expiry.ExpiryMessage.from_body(messages[0]["body"])], 0)
     with world.as_function("sweeper") as sweeper:
         sweeper.GRACE = 0
-        assert sweeper.handler({}, LambdaContext()) == {"holds": 1, "products": 1, "blackouts": 2}
+        swept = {"holds": 1, "products": 1, "blackouts": 2, "orders": 0, "refunds": 0}
+        assert sweeper.handler({}, LambdaContext()) == swept
 
 
 def _message(item: dict[str, Any], expires_at: int) -> dict[str, Any]:

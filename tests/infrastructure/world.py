@@ -6,21 +6,26 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from types import ModuleType
 from typing import Any
 
 import boto3
 import botocore.client
 import pytest
+from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from holdfast.identity import service_keys
 from holdfast.platform.caller import Caller, to_context
 from holdfast.platform.tables import IDENTITY_SCHEMA, TABLE_SCHEMA
+from holdfast.platform.workflows import RunState
 from local import build
+from tests.workflow import Machines
 
 TENANT = "some-shop"
 CONTEXT = to_context(Caller(TENANT, "key-1", frozenset(service_keys.ROLES)))
+PREFIX = "/holdfast"
 MACHINES = "arn:aws:states:us-east-1:123456789012:stateMachine:holdfast-"
 RESOURCES = {"table": "Table", "identity": "IdentityTable", "expiry": "ExpiryQueue", "dead": "DeadLetterQueue"}
 
@@ -53,14 +58,35 @@ class World:
     folders: dict[str, ModuleType]
     calls: dict[str, set[Call]] = field(default_factory=dict)
     running: str = ""
+    loses_starts: bool = False
+    """Whether nothing comes of a workflow's start."""
+
+    def __post_init__(self) -> None:
+        """Let the workflows call the functions of their tasks, each under its own name."""
+        self.machines = Machines(partial(self.invoke, "checkout_claims"), partial(self.invoke, "checkout_payments"))
 
     @contextmanager
     def as_function(self, folder: str) -> Iterator[ModuleType]:
-        self.running = folder
+        before, self.running = self.running, folder
         try:
             yield self.folders[folder]
         finally:
-            self.running = ""
+            self.running = before
+
+    def workflow(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Do what Step Functions is asked for, by the definitions themselves."""
+        if operation == "SendTaskSuccess":
+            self.machines.answer(arguments["taskToken"], json.loads(arguments["output"]))
+            return {}
+        machine = _machine_of(arguments)
+        if operation == "StartExecution":
+            if not self.loses_starts:
+                self.machines.start(machine, arguments["name"], json.loads(arguments["input"]))
+            return {}
+        found = self.machines.state(machine, arguments["executionArn"].rpartition(":")[2])
+        if found is None:
+            raise ClientError({"Error": {"Code": "ExecutionDoesNotExist", "Message": ""}}, operation)
+        return {"status": "RUNNING" if found is RunState.RUNNING else "SUCCEEDED"}
 
     def invoke(self, folder: str, event: dict[str, Any]) -> Any:
         with self.as_function(folder) as function:
@@ -76,31 +102,47 @@ class World:
         key: str = "",
         refused: bool = False,
         customer: str = "",
+        wait: bool = False,
+        resource: str = "",
     ) -> Any:
-        headers = {"content-type": "application/json", "x-tenant-id": TENANT} | (
-            {"idempotency-key": key} if key else {}
-        )
-        context = to_context(Caller(TENANT, customer, frozenset())) if customer else CONTEXT
-        answer = self.invoke(
-            folder,
-            {
-                "resource": path,
-                "path": path,
-                "httpMethod": method,
-                "headers": headers,
-                "multiValueHeaders": {name: [value] for name, value in headers.items()},
-                "queryStringParameters": query,
-                "multiValueQueryStringParameters": {name: [value] for name, value in (query or {}).items()} or None,
-                "pathParameters": None,
-                "stageVariables": None,
-                "requestContext": {"requestId": "r", "authorizer": context, "stage": "local", "path": path},
-                "body": None if body is None else json.dumps(body),
-                "isBase64Encoded": False,
-            },
-        )
+        answer = self.invoke(folder, self.event(method, path, body, query, key, customer, wait, resource))
         expected = range(400, 500) if refused else range(200, 300)
         assert answer["statusCode"] in expected, f"{method} {path}: {answer['body']}"
         return json.loads(answer["body"]) if answer.get("body") else None
+
+    def event(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        query: dict[str, str] | None = None,
+        key: str = "",
+        customer: str = "",
+        wait: bool = False,
+        resource: str = "",
+    ) -> dict[str, Any]:
+        headers = {"content-type": "application/json", "x-tenant-id": TENANT}
+        headers |= {"idempotency-key": key} if key else {}
+        headers |= {"prefer": "wait=5"} if wait else {}
+        return {
+            "resource": resource or path,
+            "path": path,
+            "httpMethod": method,
+            "headers": headers,
+            "multiValueHeaders": {name: [value] for name, value in headers.items()},
+            "queryStringParameters": query,
+            "multiValueQueryStringParameters": {name: [value] for name, value in (query or {}).items()} or None,
+            "pathParameters": None,
+            "stageVariables": None,
+            "requestContext": {
+                "requestId": "r",
+                "authorizer": to_context(Caller(TENANT, customer, frozenset())) if customer else CONTEXT,
+                "stage": "local",
+                "path": path,
+            },
+            "body": None if body is None else json.dumps(body),
+            "isBase64Encoded": False,
+        }
 
 
 @contextmanager
@@ -131,10 +173,10 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
             "HOLD_SECONDS_MAX": "3600",
             "EXTEND_SECONDS": "60",
             "DEFAULT_CURRENCY": "USD",
-            "CHECKOUT_SECONDS": "600",
+            "CHECKOUT_SECONDS": "1",
             "CHECKOUT_WORKFLOW_ARN": f"{MACHINES}checkout",
             "REFUND_WORKFLOW_ARN": f"{MACHINES}refund",
-            "SECRETS_PREFIX": "/holdfast",
+            "SECRETS_PREFIX": PREFIX,
             "DEFAULT_PAYMENT_PROVIDERS": "sandbox",
         }.items():
             monkeypatch.setenv(name, value)
@@ -142,9 +184,11 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         original = botocore.client.BaseClient._make_api_call
 
         def noted(client: Any, operation: str, arguments: dict[str, Any]) -> Any:
+            service = client.meta.service_model.service_name
             if made.running:
-                service = client.meta.service_model.service_name
                 made.calls.setdefault(made.running, set()).update(_calls(service, operation, arguments))
+            if service == "stepfunctions":
+                return made.workflow(operation, arguments)
             return original(client, operation, arguments)
 
         monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", noted)
@@ -176,6 +220,13 @@ def _calls(service: str, operation: str, arguments: dict[str, Any]) -> set[Call]
     if service == "sqs":
         queue = RESOURCES[arguments["QueueUrl"].rpartition("/")[2]]
         return {Call("sqs:SendMessage" if operation.startswith("SendMessage") else f"sqs:{operation}", queue)}
+    if service == "ssm":
+        return {Call(f"ssm:{operation}", f"parameters of {arguments['Name'].removeprefix(f'{PREFIX}/').split('/')[0]}")}
+    if service == "stepfunctions":
+        # A token names no machine; it is only ever the checkout that waits.
+        machine = "checkout" if operation == "SendTaskSuccess" else _machine_of(arguments)
+        of = "runs of " if operation == "DescribeExecution" else ""
+        return {Call(f"states:{operation}", f"{of}{machine}")}
     assert service == "dynamodb", service
     match operation:
         case "TransactWriteItems" | "TransactGetItems":
@@ -197,6 +248,12 @@ def _calls(service: str, operation: str, arguments: dict[str, Any]) -> set[Call]
             keys = frozenset({arguments["ExpressionAttributeValues"][placeholder[1]]["S"]})
             return {Call("dynamodb:Query", RESOURCES[arguments["TableName"]], keys)}
     return {Call(f"dynamodb:{operation}", RESOURCES[arguments["TableName"]], frozenset({_partition(arguments)}))}
+
+
+def _machine_of(arguments: dict[str, Any]) -> str:
+    """Return which machine an ARN is of: "checkout" or "refund"."""
+    arn: str = arguments.get("stateMachineArn") or arguments["executionArn"].rpartition(":")[0]
+    return arn.rpartition("-")[2]
 
 
 def _partition(item: dict[str, Any]) -> str:
