@@ -63,8 +63,8 @@ def test_a_whole_reservation_is_confirmed_as_it_is(office: BoxOffice, calls: Cal
     held = office.reserve("ann", *WHOLE)
     calls.clear()
     order = office.buy("ann", *WHOLE)
-    opening = ["Query", "BatchGetItem", "GetItem", "PutItem"]
-    assert calls.operations[:4] == opening, "found, all there, not ordered yet, ordered"
+    opening = ["Query", "BatchGetItem", "BatchGetItem", "GetItem", "PutItem"]
+    assert calls.operations[:5] == opening, "found, not being bought, all there, not ordered yet, ordered"
     assert order.reservation_id == held.id
     assert (order.status, order.provider, order.captured_minor) == ("completed", "external", order.total_minor)
     assert order.total_minor == 3 * 500 + 4 * STANDING

@@ -25,7 +25,7 @@ from hypothesis.stateful import (
 )
 
 from holdfast.catalogue.products import stock, terms
-from holdfast.checkout import deals
+from holdfast.checkout import sales
 from holdfast.platform.dynamodb import RawItem, Store, connect, read
 from holdfast.platform.errors import (
     AlreadyExtended,
@@ -498,7 +498,7 @@ def new_store(
 
     def make() -> Store:
         numbers = count()
-        monkeypatch.setattr(deals, "token_hex", lambda _: f"{next(numbers):032x}")
+        monkeypatch.setattr(sales, "token_hex", lambda _: f"{next(numbers):032x}")
         return Store(connection, new_table())
 
     return make

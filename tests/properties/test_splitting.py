@@ -88,7 +88,7 @@ def test_parts_and_rests_are_the_whole(wishes: list[list[Any]], data: st.DataObj
     parts = [part for part in parts if any(part.quantities)]
     if not parts:
         return
-    child = splitting.child_of(parts, CHILD)
+    child = splitting.child_of(parts, CHILD, "tickets")
     *written, last = splitting.splitting(parts, child, now=1_000)
     assert isinstance(last, Put)
     assert last.item is child
@@ -130,4 +130,4 @@ def test_a_hold_that_says_more_than_was_drawn_is_never_split(missing: int) -> No
     parent = hold(1, [("2", [5])])
     parent.allocation = {"ticket.1.2#00": 5 - missing, "ticket.1.20#00": 5}
     with pytest.raises(InvariantBroken):
-        splitting.child_of([Part(parent, [5])], CHILD)
+        splitting.child_of([Part(parent, [5])], CHILD, None)

@@ -3,13 +3,13 @@
 The part that is bought is split off the hold in the transaction that writes its order; the workflow confirms it.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
-from secrets import token_hex
 
 from holdfast.checkout import sales
-from holdfast.checkout.sales import Seen, Step
+from holdfast.checkout.sales import CHECKOUT, Seen, Step, Wish
 from holdfast.platform.errors import AmountMismatch, InsufficientReservation, NoReservation, ReservationOver
 from holdfast.platform.items import OrderItem, ReservationItem
 from holdfast.platform.money import from_minor
@@ -22,8 +22,8 @@ from holdfast.reservations.reading import line_price, state_at
 from holdfast.reservations.splitting import Part, child_of, oldest, splitting
 from holdfast.reservations.states import State
 
-_CHECKOUT = "checkout"
-"""The route by which reservations are named that were split off a deal hold."""
+SOURCE = "deals"
+"""The source of the reservations that were split off a deal hold."""
 
 
 @dataclass(frozen=True)
@@ -67,16 +67,17 @@ def check_out(engine: Engine, workflows: Workflows, purchase: Purchase) -> Order
 
 def open_order(engine: Engine, purchase: Purchase) -> OrderItem:
     """Write the order of a purchase with what it buys, or find the one that the same request wrote; return it."""
-    child = Keys(purchase.tenant).reservation(purchase.user, _CHECKOUT, token_hex(16))
+    wish = Wish(purchase.tenant, purchase.user, purchase.roles, SOURCE, purchase.keyed)
 
     def prepare(_: Seen) -> list[Part]:
-        part = oldest(_held(engine, purchase), purchase.quantity)
-        total, currency = sum(map(line_price, part.lines)), part.lines[0].currency
+        parts = _parts(engine, wish, purchase)
+        lines = [line for part in parts for line in part.lines]
+        total, currency = sum(map(line_price, lines)), lines[0].currency
         if purchase.total_amount is not None and purchase.total_amount != from_minor(total, currency):
             raise AmountMismatch
-        return [part]
+        return parts
 
-    return sales.open_order(engine, child, purchase.keyed, purchase.roles, prepare)
+    return sales.open_order(engine, wish, prepare)
 
 
 def whole_hold(engine: Engine, hold: ReservationItem) -> ReservationItem:
@@ -85,7 +86,7 @@ def whole_hold(engine: Engine, hold: ReservationItem) -> ReservationItem:
     The hold is over then, and the user's next one takes its place. Written in one transaction: both reservations.
     Raises ReservationOver where nothing is held any more, and Busy.
     """
-    key = Keys(tenant_of(hold.key)).reservation(hold.user_id, _CHECKOUT, hold.id)
+    key = Keys(tenant_of(hold.key)).reservation(hold.user_id, CHECKOUT, hold.id)
 
     def step(_: Seen) -> Step[ReservationItem]:
         held = engine.store.get(ReservationItem, hold.key)
@@ -93,20 +94,30 @@ def whole_hold(engine: Engine, hold: ReservationItem) -> ReservationItem:
         if held is None or held.life != hold.life or state_at(held, now) != State.HELD:
             raise ReservationOver
         parts = [Part(held, [line.quantity for line in held.lines])]
-        child = child_of(parts, key)
+        child = child_of(parts, key, SOURCE)
         return child, splitting(parts, child, now), ()
 
     return sales.make(engine, lambda _: engine.store.get(ReservationItem, key), step)
 
 
-def _held(engine: Engine, purchase: Purchase) -> ReservationItem:
-    try:
-        held = deal_holds.find(engine, purchase.tenant, purchase.user, purchase.product_id)
-    except NoReservation as nothing:
-        raise InsufficientReservation from nothing
-    if sum(line.quantity for line in held.lines) < purchase.quantity:
-        raise InsufficientReservation
-    return held
+def _parts(engine: Engine, wish: Wish, purchase: Purchase) -> list[Part]:
+    """Return from what to take how much: the deal hold, and then what orders that were not paid hold still."""
+    parts: list[Part] = []
+    left = purchase.quantity
+    for held in _held(engine, wish, purchase.product_id):
+        parts.append(oldest(held, left))
+        left -= sum(parts[-1].quantities)
+        if left == 0:
+            return parts
+    raise InsufficientReservation
+
+
+def _held(engine: Engine, wish: Wish, product_id: str) -> Iterator[ReservationItem]:
+    with suppress(NoReservation):
+        yield deal_holds.find(engine, wish.tenant, wish.user, product_id)
+    for record in sales.held_by(engine, wish):
+        if record.lines[0].product_id == product_id:
+            yield record
 
 
 def _shown(item: OrderItem, product_id: str) -> Order:

@@ -9,15 +9,13 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from secrets import token_hex
 
 from holdfast.checkout import orders, sales
-from holdfast.checkout.sales import Seen, is_whole
+from holdfast.checkout.sales import Seen, Wish, is_whole
 from holdfast.checkout.states import OrderState
 from holdfast.platform.dynamodb import read
 from holdfast.platform.errors import (
     Fault,
-    MixedCurrencies,
     OrderNotFound,
     PaymentFailed,
     PurchaseNotFound,
@@ -32,7 +30,6 @@ from holdfast.reservations.basket import MAX_LINES
 from holdfast.reservations.engine import Engine, LineRequest, merged
 from holdfast.reservations.idempotency import KeyedRequest
 from holdfast.reservations.splitting import Part
-from holdfast.reservations.states import State
 
 SOURCE = "tickets"
 """The source of the reservations from which tickets are bought."""
@@ -95,21 +92,18 @@ def check_out(engine: Engine, workflows: Workflows, purchase: TicketPurchase) ->
 
 def open_order(engine: Engine, purchase: TicketPurchase) -> OrderItem:
     """Write the order of a purchase with what it buys, or find the one that the same request wrote; return it."""
-    if len(merged(purchase.lines)) > MAX_LINES:
+    lines = merged(purchase.lines)
+    if len(lines) > MAX_LINES:
         raise TooManyLines
-    child = Keys(purchase.tenant).reservation(purchase.user, "checkout", token_hex(16))
+    wish = _wish(purchase)
 
     def prepare(seen: Seen) -> list[Part]:
-        held, lines = _held(engine, purchase, engine.clock.now()), merged(purchase.lines)
+        held = sales.held_by(engine, wish)
         parts = _parts(held, lines, seen)
-        if is_whole(parts) and not seen:
-            parts = _parts(held, lines, _units(engine, parts[0].parent))
-        if len({line.currency for part in parts for line in part.lines}) > 1:
-            raise MixedCurrencies
-        return parts
+        return parts if seen or not is_whole(parts) else _parts(held, lines, _units(engine, parts[0].parent))
 
     try:
-        return sales.open_order(engine, child, purchase.keyed, purchase.roles, prepare)
+        return sales.open_order(engine, wish, prepare)
     except ReservationOver as over:
         raise SeatsNotHeld from over
 
@@ -139,28 +133,17 @@ def _still_held(engine: Engine, purchase: TicketPurchase, order: OrderItem) -> N
     """Raise SeatsNotHeld naming what is not held any more of a purchase that came to nothing, if that is something."""
     record = engine.store.get(ReservationItem, reservation_of(order.key))
     seen = _units(engine, record) if record else {}
-    _parts(_held(engine, purchase, engine.clock.now()), merged(purchase.lines), seen)
+    _parts(sales.held_by(engine, _wish(purchase)), merged(purchase.lines), seen)
+
+
+def _wish(purchase: TicketPurchase) -> Wish:
+    return Wish(purchase.tenant, purchase.user, purchase.roles, SOURCE, purchase.keyed)
 
 
 def _units(engine: Engine, record: ReservationItem) -> Seen:
     """Return the units that a reservation says it has, as they are: opening its order makes no write to them."""
     keys = [Keys(tenant_of(record.key)).claimed(name) for name in record.units or ()]
     return engine.store.batch_get(keys) if keys else {}
-
-
-def _held(engine: Engine, purchase: TicketPurchase, now: int) -> list[ReservationItem]:
-    """Return the user's unexpired reservations of tickets, the oldest first."""
-    held: list[ReservationItem] = []
-    after = None
-    while True:
-        page = engine.store.query(Keys(purchase.tenant).user(purchase.user), "R#", after=after)
-        found = (read(ReservationItem, raw) for raw in page.items)
-        held += [
-            item for item in found if item.source == SOURCE and item.status == State.HELD and item.expires_at > now
-        ]
-        after = page.after
-        if after is None:
-            return sorted(held, key=lambda item: item.created_at)
 
 
 def _parts(held: Sequence[ReservationItem], lines: Sequence[LineRequest], seen: Seen) -> list[Part]:

@@ -6,20 +6,34 @@ key may say (PROTOCOL.md 24).
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from secrets import token_hex
 from typing import TypeVar
 
 from holdfast.checkout import opening
 from holdfast.checkout.opening import EXTERNAL, PaymentChoice
 from holdfast.checkout.states import UNDER_WAY
-from holdfast.platform.dynamodb import MAX_ACTIONS, Cancelled, Contended, Put, RawItem, Write
-from holdfast.platform.errors import Busy, Conflict, InvariantBroken, PaymentFailed, TooManyLines, Unavailable
-from holdfast.platform.items import OrderItem
-from holdfast.platform.tables import Key, Keys, is_unit, order_of, tenant_of
+from holdfast.platform.dynamodb import MAX_ACTIONS, Cancelled, Contended, Put, RawItem, Write, read
+from holdfast.platform.errors import (
+    Busy,
+    Conflict,
+    InvariantBroken,
+    MixedCurrencies,
+    PaymentFailed,
+    TooManyLines,
+    Unavailable,
+)
+from holdfast.platform.items import OrderItem, ReservationItem
+from holdfast.platform.tables import Key, Keys, is_unit, order_of
 from holdfast.platform.workflows import Workflows
 from holdfast.reservations.engine import Engine
 from holdfast.reservations.idempotency import KeyedRequest
-from holdfast.reservations.reading import line_price
+from holdfast.reservations.reading import line_price, state_at
 from holdfast.reservations.splitting import Part, child_of, handing_over, splitting
+from holdfast.reservations.states import State
+
+CHECKOUT = "checkout"
+"""The route by which reservations are named that were split off for an order."""
 
 PATIENCE = 15
 """Seconds for which a client is kept waiting for its order; the functions' own time is 20 s."""
@@ -33,40 +47,72 @@ Step = tuple[_Made, Sequence[Write], Sequence[Write]]
 """What is made, the writes that make it, and those to the units that it claims."""
 
 
-def open_order(
-    engine: Engine,
-    child: Key,
-    keyed: KeyedRequest | None,
-    roles: Collection[str],
-    prepare: Callable[[Seen], Sequence[Part]],
-) -> OrderItem:
+@dataclass(frozen=True)
+class Wish:
+    """A wish to buy of what a user holds, by a caller with these `roles`; `source` is the route that it was held by."""
+
+    tenant: str
+    user: str
+    roles: Collection[str]
+    source: str
+    keyed: KeyedRequest | None
+
+    def new_child(self) -> Key:
+        """Return the key of a reservation that nobody has made yet."""
+        return Keys(self.tenant).reservation(self.user, CHECKOUT, token_hex(16))
+
+
+def held_by(engine: Engine, wish: Wish) -> list[ReservationItem]:
+    """Return the reservations that a user holds by the wish's source, the oldest first.
+
+    One that ran out is not held, nor is one that an order is about to buy.
+    """
+    now = engine.clock.now()
+    held: list[ReservationItem] = []
+    after = None
+    while True:
+        page = engine.store.query(Keys(wish.tenant).user(wish.user), "R#", after=after)
+        found = (read(ReservationItem, raw) for raw in page.items)
+        held += [item for item in found if item.source == wish.source and state_at(item, now) == State.HELD]
+        after = page.after
+        if after is None:
+            break
+    orders = engine.store.batch_get(order_of(item.key) for item in held) if held else {}
+    taken = {key for key, raw in orders.items() if read(OrderItem, raw).status in UNDER_WAY}
+    return sorted((item for item in held if order_of(item.key) not in taken), key=lambda item: item.created_at)
+
+
+def open_order(engine: Engine, wish: Wish, prepare: Callable[[Seen], Sequence[Part]]) -> OrderItem:
     """Open the order of the parts that `prepare` finds to be held, and return it, or what the same request opened.
 
-    The parts become the reservation at the new key `child`, but for exactly one whole reservation, which is bought as
-    it is. `prepare` is told of units that refused the attempt before, beside reservations that did not change: as they
-    were seen, they are another's. Written in one transaction: the parts, what is left of what they are of, the units,
-    the order, the idempotency record. Raises what `prepare` does, PaymentRequired where somebody without a service key
-    buys what costs something, CheckoutUnderWay, ReservationOver, IdempotencyKeyReused, TooManyLines where it would be
-    over 100 writes, and Busy.
+    The parts become a reservation of their own, but for exactly one whole reservation, which is bought as it is.
+    `prepare` is told of units that refused the attempt before, beside reservations that did not change: as they were
+    seen, they are another's. Written in one transaction: the parts, what is left of what they are of, the units, the
+    order, the idempotency record. Raises what `prepare` does, MixedCurrencies, PaymentRequired where somebody without
+    a service key buys what costs something, CheckoutUnderWay, ReservationOver, IdempotencyKeyReused, TooManyLines where
+    it would be over 100 writes, and Busy.
     """
+    child, keyed = wish.new_child(), wish.keyed
 
     def known(attempt: int) -> OrderItem | None:
         """Return what this request opened before, or what an attempt of its own wrote without an answer."""
         answer = keyed.replay(engine.store) if keyed else None
         if answer is None:
             return engine.store.get(OrderItem, order_of(child)) if attempt else None
-        key = Keys(tenant_of(child)).by_order_id(answer["order_id"])
+        key = Keys(wish.tenant).by_order_id(answer["order_id"])
         return None if key is None else engine.store.get(OrderItem, key)
 
     def step(seen: Seen) -> Step[OrderItem]:
         parts = prepare(seen)
-        total = sum(line_price(line) for part in parts for line in part.lines)
-        wanted = PaymentChoice(EXTERNAL) if "service" in roles else None
-        choice = opening.choose(roles, (), wanted, total)
+        lines = [line for part in parts for line in part.lines]
+        if len({line.currency for line in lines}) > 1:
+            raise MixedCurrencies
+        wanted = PaymentChoice(EXTERNAL) if "service" in wish.roles else None
+        choice = opening.choose(wish.roles, (), wanted, sum(map(line_price, lines)))
         if is_whole(parts):
             return opening.open_order(engine, parts[0].parent, choice, keyed), (), ()
         now = engine.clock.now()
-        record = child_of(parts, child)
+        record = child_of(parts, child, wish.source)
         order = opening.order_for(record, choice, now)
         remembered = [keyed.record({"order_id": order.id}, now)] if keyed else []
         own = [*remembered, *splitting(parts, record, now), Put(order, OrderItem.pk.does_not_exist())]

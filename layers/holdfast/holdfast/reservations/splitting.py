@@ -74,10 +74,11 @@ def in_time(record: ReservationItem, now: int) -> Condition:
     return condition
 
 
-def child_of(parts: Sequence[Part], child: Key) -> ReservationItem:
+def child_of(parts: Sequence[Part], child: Key, source: str | None) -> ReservationItem:
     """Return parts of one user's holds as the one held reservation at `child`, which ends with the first of them.
 
-    What was used up of a hold's time is used up of its child's: the extension, and the time to pay.
+    `source` is the route that it came by. What was used up of a hold's time is used up of its child's: the extension,
+    and the time to pay.
     """
     parents = [part.parent for part in parts]
     allocation: Counter[str] = Counter()
@@ -92,7 +93,7 @@ def child_of(parts: Sequence[Part], child: Key) -> ReservationItem:
         lines=[line for part in parts for line in part.lines],
         allocation=dict(allocation),
         units=[name for part in parts for name in part.units()] or None,
-        source=parents[0].source,
+        source=source,
         created_at=min(parent.created_at for parent in parents),
         expires_at=expires_at,
         first_expires_at=min(parent.first_expires_at for parent in parents),
