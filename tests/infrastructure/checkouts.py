@@ -142,13 +142,17 @@ def _be_paid_late(world: World, lines: list[Line]) -> None:
 
 
 def _pay_for_an_order_of_the_marketplace(world: World, ticket: str) -> None:
-    order = world.request("marketplace", "POST", "/api/orders", {"ticketId": ticket, "userId": "mary"}, key=_key())
+    wanted = {"ticketId": ticket, "userId": "mary"}
+    awaited = world.request("marketplace", "POST", "/api/orders", wanted, key=_key())["id"]
+    assert _check_out(world, awaited, "tok_confirm")["status"] == "awaiting_payment"
+    world.request("marketplace", "PATCH", f"/api/orders/{awaited}")
+    order = world.request("marketplace", "POST", "/api/orders", wanted, key=_key())
     paid = {"token": "tok_success", "orderId": order["id"]}
     world.request("checkout", "POST", "/api/payments", paid, key=_key())
 
 
 def _ask_for_credentials(world: World, lines: list[Line]) -> None:
-    """Be told by a provider, ask one, and answer one, for whom the tenant has left no credentials."""
+    """Be told by a provider, ask one, and answer one, whose credentials are nowhere."""
     path, resource = f"/webhooks/stripe/{TENANT}", "/webhooks/{provider}/{tenant}"
     world.invoke("webhooks", world.event("POST", path, {}, resource=resource))
     _check_out(world, _hold(world, lines), "pm_card_visa", "stripe")
