@@ -1,10 +1,12 @@
 """PROTOCOL.md's rules for what a checkout does to a reservation: into it and out of it again."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import chain
 
 import pytest
 
 from holdfast.catalogue.listings import listings
+from holdfast.platform.dynamodb import Write
 from holdfast.platform.errors import (
     AlreadyExtended,
     Busy,
@@ -399,4 +401,24 @@ def test_an_extension_outlasts_the_checkout_of_its_hold(fair: Fair) -> None:
     assert shop.stored(held.key).expires_at == longer.expires_at
     with pytest.raises(AlreadyExtended):
         extend(shop.engine, held.key, None, "another")
+    shop.audit()
+
+
+@pytest.mark.parametrize("step", ["begin", "confirm"])
+def test_what_is_beside_a_step_may_be_refused_and_is_asked_anew(fair: Fair, step: str) -> None:
+    """Another was faster at what is beside it, an order say: no invariant is broken; without end it is busy."""
+    shop = fair.shop
+    held = shop.cart("ann", *fair.lines)
+    taken, free = Marker(shop, "taken"), Marker(shop, "free")
+    shop.store.write(taken.beside(held)[0])
+    steps: dict[str, Callable[[Callable[[ReservationItem], Sequence[Write]]], ReservationItem]] = {
+        "begin": lambda beside: begin(shop.engine, held.key, 1, TO_PAY, beside),
+        "confirm": lambda beside: confirm(shop.engine, held.key, beside, checkout=1),
+    }
+    with pytest.raises(Busy):
+        steps[step](taken.beside)
+    assert shop.stored(held.key).serialize() == held.serialize()
+    markers = chain([taken, taken, taken], [free] * 9)
+    assert steps[step](lambda record: next(markers).beside(record)).status == BECOMES[step]
+    assert free.is_there()
     shop.audit()

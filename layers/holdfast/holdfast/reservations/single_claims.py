@@ -43,7 +43,7 @@ def bought(record: ReservationItem, now: int, seen: Seen) -> Iterator[Change]:
     Raises HoldTaken where another has one of them, or it is gone.
     """
     for key in _units(record):
-        if key in seen and not _is_free_to(seen[key], record, now):
+        if key in seen and not _is_free(seen[key], now):
             raise HoldTaken
         yield unit.buy(key, record.id, now)
     yield from _kept(record, now, seen)
@@ -114,5 +114,5 @@ def _is_held_by(raw: RawItem, record: ReservationItem) -> bool:
     return _has(raw, record) and read(UnitItem, raw).held_until is not None
 
 
-def _is_free_to(raw: RawItem, record: ReservationItem, now: int) -> bool:
-    return _has(raw, record) or (bool(raw) and unit.is_free(read(UnitItem, raw), now))
+def _is_free(raw: RawItem, now: int) -> bool:
+    return bool(raw) and unit.is_free(read(UnitItem, raw), now)
