@@ -7,15 +7,16 @@ from typing import Any
 
 import pytest
 
+from holdfast.checkout.opening import START_WITHIN
 from holdfast.checkout.payment_settings import PaymentProviderName, ProvidersUsed
 from holdfast.checkout.payments.port import Payment, PaymentRequest, PaymentState
 from holdfast.checkout.payments.sandbox import SANDBOX_WEBHOOK_SECRET, SIGNATURE_HEADER, Sandbox
 from holdfast.checkout.payments.signatures import timed_header
 from holdfast.checkout.webhook_decisions import stray_name
-from holdfast.platform.dynamodb import Store
+from holdfast.platform.dynamodb import Store, Update
 from holdfast.platform.errors import ProviderUnavailable, Unavailable
-from holdfast.platform.items import WebhookItem
-from holdfast.platform.tables import Keys
+from holdfast.platform.items import OrderItem, WebhookItem
+from holdfast.platform.tables import Keys, due_bucket
 from holdfast.reservations import reading
 from holdfast.reservations.ending import confirm
 from tests.handlers.account import Aws, HandMovedClock
@@ -253,6 +254,23 @@ def test_money_after_expiry_takes_the_same_things_again(buyer: Buyer) -> None:
     buyer.let_deadline_pass()
     assert buyer.ending() == ("expired", "not_paid_in_time", "voided", (5, 0, 0))
     assert buyer.act().json["taken_as"] == {buyer.payment().id: "late"}
+    assert buyer.ending() == BOUGHT
+
+
+def test_late_money_makes_the_order_pending_again_for_its_workflow_or_else_the_sweeper(buyer: Buyer) -> None:
+    """Nothing of the time before is left in it: a stale outcome would answer a task that waits for another."""
+    buyer.cancel()
+    buyer.check_out("tok_pay_late", user="bob")
+    buyer.let_deadline_pass()
+    stale = [OrderItem.outcome.set("{}"), OrderItem.task_token.set("stale"), OrderItem.action.set("{}")]
+    buyer.store.write(Update(buyer.key, stale))
+    buyer.machines.holding_back = True
+    assert buyer.act().json["taken_as"] == {buyer.payment().id: "late"}
+    order = buyer.order
+    assert (order.status, order.mode, order.attempt) == ("pending", "late", 1)
+    assert {order.outcome, order.task_token, order.action, order.reason} == {None}
+    assert (order.due, order.due_bucket) == (buyer.clock.milliseconds + START_WITHIN, due_bucket(order.key))
+    buyer.machines.go()
     assert buyer.ending() == BOUGHT
 
 

@@ -11,11 +11,12 @@ import httpx
 import pytest
 
 from holdfast.checkout.payment_settings import PaymentProviderName, ProvidersUsed
-from holdfast.platform.dynamodb import Store
+from holdfast.platform.dynamodb import Store, Update
+from holdfast.platform.items import ChargeItem
 from holdfast.platform.secrets import SecretMissing, SecretParameters, SecretUnreadable
 from tests.handlers.account import Aws, HandMovedClock
 from tests.handlers.gateway import Answer, Api
-from tests.handlers.paying import BOUGHT, PRICE, Buyer
+from tests.handlers.paying import BOUGHT, PRICE, WAITING, Buyer
 from tests.workflow import Machines, installed
 
 SECRETS: dict[str, dict[str, str]] = {
@@ -34,13 +35,19 @@ class StripeServer:
     """What of Stripe a checkout meets: intents, by their documented states."""
 
     intents: dict[str, dict[str, Any]] = field(default_factory=dict)
+    refunds: list[dict[str, Any]] = field(default_factory=list)
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         """Answer a request of the adapter's."""
         form = dict(parse_qsl(request.content.decode()))
-        _, _, _, *rest = request.url.path.split("/")
+        _, _, kind, *rest = request.url.path.split("/")
+        if kind == "refunds":
+            if request.method == "POST":
+                self.refunds.append({"id": f"re_{len(self.refunds) + 1}", "status": "succeeded", **form})
+                return httpx.Response(200, json=self.refunds[-1])
+            return httpx.Response(200, json={"object": "list", "data": self.refunds})
         if not rest:
-            return httpx.Response(200, json=self._made(form))
+            return httpx.Response(200, json=self.made(form))
         intent = self.intents[rest[0]]
         if rest[1:] == ["capture"]:
             intent |= {"status": "succeeded", "amount_received": intent["amount"]}
@@ -48,7 +55,8 @@ class StripeServer:
             intent |= {"status": "canceled"}
         return httpx.Response(200, json=intent)
 
-    def _made(self, form: Mapping[str, str]) -> dict[str, Any]:
+    def made(self, form: Mapping[str, str]) -> dict[str, Any]:
+        """Make an intent as a form asks for it."""
         metadata = {name[9:-1]: value for name, value in form.items() if name.startswith("metadata[")}
         intent: dict[str, Any] = {
             "id": f"pi_{len(self.intents) + 1}",
@@ -261,6 +269,42 @@ def test_an_intent_that_stripe_lets_go_late_buys_nothing(buyer: Buyer, stripe: S
     told = stripe.webhook("payment_intent.amount_capturable_updated", authorised, buyer.clock.milliseconds)
     assert tell_stripe(buyer, *told).status == 200
     assert buyer.ending() == ("expired", "not_paid_in_time", "voided", (5, 0, 0))
+
+
+def test_money_of_another_amount_for_a_cancelled_order_is_paid_back_as_it_came(
+    buyer: Buyer, stripe: StripeServer
+) -> None:
+    buyer.check_out(provider="stripe")
+    buyer.cancel()
+    intent = stripe.intents["pi_1"]
+    intent |= {"status": "succeeded", "amount": 5_000, "amount_received": 5_000}
+    told = stripe.webhook("payment_intent.succeeded", intent, buyer.clock.milliseconds)
+    assert tell_stripe(buyer, *told).status == 200
+    assert [(refund["payment_intent"], refund["amount"]) for refund in stripe.refunds] == [("pi_1", "5000")]
+    refund = buyer.refund("01")
+    assert refund is not None
+    assert (refund.status, refund.amount_minor, refund.reason) == ("completed", 5_000, "paid_too_late")
+    assert buyer.ending() == ("cancelled", "cancelled", "refunded", (5, 0, 0))
+
+
+def test_a_payment_with_another_provider_than_the_charge_s_was_not_asked_for(
+    buyer: Buyer, stripe: StripeServer, store: Store
+) -> None:
+    """Not even while the charge's own create call has not returned, so that it has no payment yet."""
+    ProvidersUsed(store, "").choose(buyer.api.tenant, list(PaymentProviderName), 2)
+    order = buyer.check_out()
+    store.write(Update(buyer.charge().key, [ChargeItem.payment_id.remove()]))
+    metadata = {"tenant": buyer.api.tenant, "order": order.id, "attempt": "1"}
+    sent = {f"metadata[holdfast_{name}]": value for name, value in metadata.items()}
+    intent = stripe.made({"amount": str(PRICE), "currency": "usd", **sent})
+    intent["status"] = "requires_capture"
+    told = stripe.webhook("payment_intent.amount_capturable_updated", intent, buyer.clock.milliseconds)
+    assert tell_stripe(buyer, *told).status == 200
+    assert intent["status"] == "canceled"
+    assert buyer.ending() == WAITING
+    stray = buyer.stray("pi_1")
+    assert stray is not None
+    assert (stray.provider, stray.status) == ("stripe", "voided")
 
 
 def test_razorpay_s_webhook_buys_once_however_often_and_late_it_is_sent(
