@@ -16,6 +16,7 @@ from holdfast.checkout.states import OrderState
 from holdfast.platform.dynamodb import read
 from holdfast.platform.errors import (
     Fault,
+    HoldTaken,
     OrderNotFound,
     PaymentFailed,
     PurchaseNotFound,
@@ -85,8 +86,9 @@ def check_out(engine: Engine, workflows: Workflows, purchase: TicketPurchase) ->
     order = open_order(engine, purchase)
     try:
         return sales.see_through(engine, workflows, order)
-    except PaymentFailed:
-        _still_held(engine, purchase, order)
+    except PaymentFailed as failed:
+        if failed.extra["reason"] == HoldTaken.code:
+            _still_held(engine, purchase, order)
         raise
 
 
