@@ -14,13 +14,22 @@ from holdfast.catalogue.halls.booking_views import Booking, Customer
 from holdfast.catalogue.halls.bookings import Wish
 from holdfast.catalogue.halls.lines import VenueRoom
 from holdfast.catalogue.halls.settings import DAY, HOUR, VenueSettings
-from holdfast.catalogue.halls.states import BookingState
+from holdfast.catalogue.halls.states import BookingState, PaymentState
 from holdfast.catalogue.halls.venues import NewVenue
+from holdfast.checkout import opening
 from holdfast.checkout.cashier import Cashier
+from holdfast.checkout.opening import PaymentChoice
 from holdfast.claims.span import Span, days_of
 from holdfast.platform.dynamodb import Delete
-from holdfast.platform.errors import AmountMismatch, BookingOver, HoldfastError, IdempotencyKeyReused, Refused
-from holdfast.platform.items import BookingItem, ReservationItem
+from holdfast.platform.errors import (
+    AmountMismatch,
+    BookingOver,
+    HoldfastError,
+    IdempotencyKeyReused,
+    Refused,
+    ReservationOver,
+)
+from holdfast.platform.items import BookingItem, OrderItem, ReservationItem
 from holdfast.platform.tables import key_of, tenant_of
 from holdfast.reservations.engine import LineRequest
 from holdfast.reservations.holding import HoldRequest, hold
@@ -332,6 +341,80 @@ def test_trouble_at_any_call_of_a_keyed_step_leaves_one_answer(
         assert (answer.updated_at < shop.clock.now()) == done, "the first answer, if there was one"
         cancel(shop, made)
         assert act() == answer
+
+
+def reservation(shop: Shop, booking: Booking) -> ReservationItem:
+    return bookings.record_of(shop.engine, shop.tenant, booking.id, None)
+
+
+def orders_of(shop: Shop) -> list[OrderItem]:
+    return [OrderItem.from_raw_data(raw) for raw in shop.store.query(shop.keys.user("alice"), "O#").items]
+
+
+def test_a_checkout_that_is_opened_right_before_staff_confirm_is_the_one_that_counts(shop: Shop, calls: Calls) -> None:
+    """The order is there while its reservation is still held: there is never a second one, nor a second payment."""
+    made = book(shop)
+    opened: list[OrderItem] = []
+
+    def opens() -> None:
+        choice = PaymentChoice("sandbox", "tok_success")
+        opened.append(opening.open_order(shop.engine, reservation(shop, made), choice))
+
+    calls.trouble(meanwhile(opens), "TransactWriteItems")
+    with pytest.raises(BookingOver):
+        confirm(shop, made)
+    assert find(shop, made).state is BookingState.TEMP_HOLD
+    opening.start(shop.machines.checkout, opened[0])
+    assert (find(shop, made).state, find(shop, made).payment) == (BookingState.CONFIRMED, PaymentState.PAID)
+    assert [(order.provider, order.captured_minor) for order in orders_of(shop)] == [("sandbox", 50_000)]
+    shop.audit()
+
+
+def test_what_staff_confirm_right_before_a_checkout_is_opened_is_not_paid_again(shop: Shop, calls: Calls) -> None:
+    made = book(shop)
+    record = reservation(shop, made)
+    calls.trouble(meanwhile(lambda: confirm(shop, made)), "PutItem")
+    with pytest.raises(ReservationOver):
+        opening.open_order(shop.engine, record, PaymentChoice("sandbox", "tok_success"))
+    assert [(order.provider, order.captured_minor) for order in orders_of(shop)] == [("external", 50_000)]
+    assert find(shop, made).payment is PaymentState.PAID
+    shop.audit()
+
+
+def test_a_confirmation_is_one_transaction_with_its_order_and_charge(shop: Shop, calls: Calls) -> None:
+    made = book(shop)
+    calls.clear()
+    confirm(shop, made, KeyedRequest(shop.tenant, "key-1", f"bookings/{made.id}/confirm", "k", hash_of(None)))
+    [transaction] = calls.transactions
+    kinds = {pk.removeprefix(f"{shop.tenant}#").partition("#")[0] + "/" + sk[:2] for pk, sk in transaction.written}
+    assert kinds == {"BOOKINGS/00", "DAY/20", "U/C#", "U/K#", "U/O#", "U/R#"}
+    [order] = orders_of(shop)
+    assert (order.status, order.due, order.refundable_minor) == ("completed", None, 50_000)
+
+
+def test_how_bookings_are_paid_is_read_at_once_for_a_whole_page(shop: Shop, calls: Calls) -> None:
+    for night in range(5):
+        made = book(shop, f"k{night}", span=Span(EVENING.start + night * DAY, EVENING.end + night * DAY))
+        if night % 2:
+            confirm(shop, made)
+    for reader, reads in ((None, ["Query", "BatchGetItem"]), ("alice", ["Query", "BatchGetItem"])):
+        calls.clear()
+        page = booking_pages.list_of(shop.engine, shop.tenant, Filters(reader), 1, 10)
+        assert sorted(entry.payment for entry in page.entries) == ["paid", "paid", "pending", "pending", "pending"]
+        assert calls.operations == [*reads, "BatchGetItem"]
+
+
+def test_of_many_cancellations_at_once_one_pays_back(shop: Shop) -> None:
+    made = book(shop)
+    confirm(shop, made)
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: cancel(shop.another(), made), range(4)))
+    assert {(answer.state, answer.refund_percent, answer.refund_minor) for answer in answers} == {
+        (BookingState.CANCELLED, 100, 50_000)
+    }
+    [order] = orders_of(shop)
+    assert (order.status, order.refunded_minor, order.refundable_minor) == ("refunded", 50_000, 0)
+    shop.audit()
 
 
 def test_changes_of_a_venue_at_once_are_both_kept(shop: Shop, calls: Calls) -> None:
