@@ -13,7 +13,7 @@ from holdfast.checkout.charges import key_of_attempt
 from holdfast.checkout.desk import Desk
 from holdfast.checkout.opening import LATE, read_order
 from holdfast.checkout.orders import change, writing
-from holdfast.checkout.outcomes import is_under_way, reason_said, was_bought
+from holdfast.checkout.outcomes import is_under_way, may_go_forward, reason_said, undo, was_bought
 from holdfast.checkout.states import OrderState
 from holdfast.platform.dynamodb import Update, Write
 from holdfast.platform.errors import HoldTaken, ReservationNotFound, ReservationOver
@@ -52,17 +52,14 @@ def begin(desk: Desk, run: Run) -> str:
     "late" where the money is there already and the time was over, "lapsed" where nothing is held any more, "over" where
     the order is not under way in this attempt. Undone by `release`.
     """
-    order = desk.engine.store.get(OrderItem, run.order)
-    if order is None or not is_under_way(order, run.attempt):
+    order = read_order(desk.engine, run.order)
+    if not may_go_forward(order, run.attempt):
         return "over"
     if order.mode == LATE:
         return "late"
 
     def beside(record: ReservationItem) -> Sequence[Write]:
-        if not _is_of(order, record):
-            raise ReservationOver
-        actions: list[Action] = [OrderItem.deadline.set(record.expires_at), OrderItem.version.add(1)]
-        return [Update(run.order, actions, OrderItem.attempt == run.attempt)]
+        return [_forward(desk, run, record, [OrderItem.deadline.set(record.expires_at)])]
 
     try:
         checking_out.begin(desk.engine, run.reservation, run.attempt, desk.checkout_seconds, beside)
@@ -76,10 +73,7 @@ def confirm(desk: Desk, run: Run) -> str:
 
     Undone by `withdraw`.
     """
-    order = read_order(desk.engine, run.order)
     try:
-        if not _is_of(order, _reservation(desk, run)):
-            return "taken"
         _confirm(desk, run)
     except (HoldTaken, ReservationOver, ReservationNotFound):
         return "taken"
@@ -90,7 +84,7 @@ def complete(desk: Desk, run: Run) -> str:
     """Close the order as bought: "completed"."""
 
     def prepare(order: OrderItem) -> Sequence[Write] | None:
-        if not is_under_way(order, run.attempt):
+        if not may_go_forward(order, run.attempt):
             return None
         now = desk.engine.clock.now()
         closing = _closing(OrderState.COMPLETED)
@@ -106,7 +100,8 @@ def release(desk: Desk, run: Run) -> str:
     Returns the reservation's state then; "confirmed" only where this checkout confirmed it, and `withdraw` is needed.
     What was bought after all stays so: "over".
     """
-    if was_bought(read_order(desk.engine, run.order), run.attempt):
+    order = undo(desk.engine, run.order, run.attempt)
+    if was_bought(order, run.attempt):
         return "over"
     try:
         record = _reservation(desk, run)
@@ -115,7 +110,7 @@ def release(desk: Desk, run: Run) -> str:
             record = leave(desk.engine, run.reservation, run.attempt)
     except ReservationNotFound:
         return "over"
-    if record.status == State.CONFIRMED and record.checkout != run.attempt:
+    if record.status == State.CONFIRMED and (record.checkout, order.attempt) != (run.attempt, run.attempt):
         return "over"
     return record.status
 
@@ -130,14 +125,17 @@ def withdraw(desk: Desk, run: Run) -> str:
 
 def close(desk: Desk, run: Run) -> str:
     """Close the order as not bought, in the state that follows from what became of its reservation: "closed"."""
-    record = desk.engine.store.get(ReservationItem, run.reservation)
     charge = desk.engine.store.get(ChargeItem, key_of_attempt(run.order, run.attempt))
 
     def prepare(order: OrderItem) -> Sequence[Write] | None:
         if not is_under_way(order, run.attempt):
             return None
+        record = desk.engine.store.get(ReservationItem, run.reservation)
         reason = reason_of(run, order, charge)
-        closing = _closing(state_of(run, record))
+        state = state_of(run, record)
+        closing = _closing(state)
+        if record is not None and state is OrderState.PAYMENT_FAILED:
+            closing.append(OrderItem.deadline.set(record.expires_at))
         return [writing(order, desk.engine.clock.now(), [*closing, OrderItem.reason.set(reason)])]
 
     change(desk.engine, run.order, prepare)
@@ -193,16 +191,34 @@ STEPS: dict[str, Callable[[Desk, Run], str]] = {
 
 
 def _confirm(desk: Desk, run: Run) -> None:
-    """Sell what is held; what runs out at this very moment is taken again, as what had run out before."""
+    """Sell what is held; what runs out at this very moment is taken again, as what had run out before.
+
+    Written with it: that the order is still under way, and nothing of it is being undone.
+    """
+
+    def beside(record: ReservationItem) -> Sequence[Write]:
+        return [_forward(desk, run, record)]
+
     if _reservation(desk, run).status != State.EXPIRED:
         try:
-            ending.confirm(desk.engine, run.reservation, checkout=run.attempt)
+            ending.confirm(desk.engine, run.reservation, beside, run.attempt)
         except ReservationOver:
             if _reservation(desk, run).status != State.EXPIRED:
                 raise
         else:
             return
-    reacquire(desk.engine, run.reservation, run.attempt)
+    reacquire(desk.engine, run.reservation, run.attempt, beside)
+
+
+def _forward(desk: Desk, run: Run, record: ReservationItem, actions: Sequence[Action] = ()) -> Update:
+    """Return the write that lets a step forward beside what it does to the order's reservation.
+
+    Raises ReservationOver where the order is over, or being undone, or for something else than what is held.
+    """
+    order = read_order(desk.engine, run.order)
+    if not may_go_forward(order, run.attempt) or not _is_of(order, record):
+        raise ReservationOver
+    return writing(order, desk.engine.clock.now(), actions)
 
 
 def _reservation(desk: Desk, run: Run) -> ReservationItem:
@@ -222,6 +238,7 @@ def _closing(state: OrderState) -> list[Action]:
         OrderItem.status.set(state.value),
         OrderItem.task_token.remove(),
         OrderItem.outcome.remove(),
+        OrderItem.undoing.remove(),
         OrderItem.action.remove(),
         OrderItem.payment_token.remove(),
         OrderItem.due.remove(),

@@ -80,6 +80,30 @@ def reason_said(order: OrderItem) -> str | None:
     return reason
 
 
+def may_be_paid(order: OrderItem) -> bool:
+    """Return whether nothing else was said of the order's payment than that it is made."""
+    return order.outcome is None or bool(json.loads(order.outcome)["outcome"] == "paid")
+
+
+def may_go_forward(order: OrderItem, attempt: int) -> bool:
+    """Return whether steps of this attempt may still go forward: a run that undoes it shuts out all others."""
+    return is_under_way(order, attempt) and not order.undoing
+
+
+def undo(engine: Engine, key: Key, attempt: int) -> OrderItem:
+    """See to it that no step of an order's `attempt` goes forward any more, whichever run takes it; return the order.
+
+    One that was bought, or is closed, stays as it is. Written: the order. Raises OrderNotFound and Busy.
+    """
+
+    def prepare(order: OrderItem) -> Sequence[Write] | None:
+        if not may_go_forward(order, attempt):
+            return None
+        return [writing(order, engine.clock.now(), [OrderItem.undoing.set(True)])]
+
+    return change(engine, key, prepare)
+
+
 def was_bought(order: OrderItem, attempt: int) -> bool:
     """Return whether this attempt bought the order, if only for a while: nothing of it is undone but by a refund."""
     return order.attempt == attempt and order.completed_at is not None

@@ -16,7 +16,7 @@ from holdfast.checkout.claims_steps import Run
 from holdfast.checkout.desk import PaymentDesk
 from holdfast.checkout.opening import EXTERNAL
 from holdfast.checkout.orders import writing
-from holdfast.checkout.outcomes import is_under_way, was_bought
+from holdfast.checkout.outcomes import is_under_way, may_be_paid, may_go_forward, undo, was_bought
 from holdfast.checkout.payments.port import Payment, PaymentState, Provider, Refund, RefundState
 from holdfast.checkout.states import ChargeState, OrderState
 from holdfast.platform.dynamodb import Cancelled, Contended, Put, Update, Write
@@ -24,6 +24,7 @@ from holdfast.platform.errors import Busy, OrderNotFound
 from holdfast.platform.items import ChargeItem, OrderItem
 from holdfast.platform.tables import tenant_of
 
+_OPEN = (PaymentState.PENDING, PaymentState.AUTHORISED)
 _PAID = (PaymentState.AUTHORISED, PaymentState.CAPTURED)
 _NOTHING_LEFT = (ChargeState.VOIDED, ChargeState.REFUNDED)
 _SETTLED = (ChargeState.AUTHORISED, ChargeState.COMPLETED)
@@ -35,21 +36,30 @@ def authorise(desk: PaymentDesk, run: Run) -> str:
     "over" where the order is not under way in this attempt, or was cancelled. Undone by `void`.
     """
     order = _order(desk, run)
-    if not is_under_way(order, run.attempt):
+    if not may_go_forward(order, run.attempt) or not may_be_paid(order):
         return "over"
-    known = _charge(desk, run)
-    if known is not None and known.status in _SETTLED:
+    charge = _charge(desk, run) or _written(desk, charge_for(order, desk.engine.clock.now()))
+    if charge.status in _SETTLED:
         return "authorised"
-    if order.outcome is not None:
-        return "over"
-    charge = known or _written(desk, charge_for(order, desk.engine.clock.now()))
-    payment = _provider(desk, charge).authorise(request_of(charge, order))
+    if charge.status == ChargeState.FAILED:
+        return "declined"
+    payment = _asked_before(desk, order, charge) or _provider(desk, charge).authorise(request_of(charge, order))
     _book(desk, run, payment, _asked_of_buyer(payment))
+    if not may_go_forward(_order(desk, run), run.attempt):
+        # This try came too late: what undoes the attempt has been here, and found nothing to void.
+        if payment.state in _OPEN:
+            _book(desk, run, _provider(desk, charge).void(payment, key_for(charge, "void")))
+        return "over"
     if not agrees(charge, payment):
         return "mismatch"
     if payment.state in _PAID:
         return "authorised"
     return "action_required" if payment.state is PaymentState.PENDING else "declined"
+
+
+def _asked_before(desk: PaymentDesk, order: OrderItem, charge: ChargeItem) -> Payment | None:
+    """Return the payment that a try before this one made and wrote down: the same is not asked for twice."""
+    return None if charge.payment_id is None else _found(desk, order, charge)
 
 
 def await_payment(desk: PaymentDesk, run: Run, task_token: str) -> str:
@@ -71,10 +81,12 @@ def ask(desk: PaymentDesk, run: Run) -> str:
 def capture(desk: PaymentDesk, run: Run) -> str:
     """Take the money for goods that are confirmed: "captured", or "failed". Undone by `refund`."""
     order, charge = _order(desk, run), _charge(desk, run)
+    if not may_go_forward(order, run.attempt):
+        return "failed"
     if order.total_minor == 0 or order.captured_minor == order.total_minor:
         return "captured"
     payment = None if charge is None else _found(desk, order, charge)
-    if charge is None or payment is None:
+    if charge is None or payment is None or not agrees(charge, payment):
         return "failed"
     if payment.state is not PaymentState.CAPTURED:
         payment = _provider(desk, charge).capture(payment, key_for(charge, "capture"))
@@ -85,15 +97,18 @@ def capture(desk: PaymentDesk, run: Run) -> str:
 
 
 def void(desk: PaymentDesk, run: Run) -> str:
-    """Undo `authorise`, whatever is known of it: "voided" once nothing is to be paid, "captured" where it was paid."""
-    order, charge = _order(desk, run), _charge(desk, run)
+    """Undo `authorise`, whatever is known of it: "voided" once nothing is to be paid, "captured" where it was paid.
+
+    From here on no run of this attempt goes forward.
+    """
+    order, charge = undo(desk.engine, run.order, run.attempt), _charge(desk, run)
     if charge is None or charge.status in _NOTHING_LEFT or was_bought(order, run.attempt):
         return "voided"
     payment = _found(desk, order, charge)
     if payment is None:
         _book_voided(desk, charge)
         return "voided"
-    if payment.state in (PaymentState.PENDING, PaymentState.AUTHORISED):
+    if payment.state in _OPEN:
         payment = _provider(desk, charge).void(payment, key_for(charge, "void"))
     captured = payment.state is PaymentState.CAPTURED
     money = totals(payment.captured_minor, payment.refunded_minor, 0) if captured else ()
@@ -115,7 +130,9 @@ def _book_voided(desk: PaymentDesk, charge: ChargeItem) -> None:
 
 def refund(desk: PaymentDesk, run: Run) -> str:
     """Undo `capture`: pay back everything that was taken: "refunded", or "failed"."""
-    order, charge = _order(desk, run), _charge(desk, run)
+    order, charge = undo(desk.engine, run.order, run.attempt), _charge(desk, run)
+    if was_bought(order, run.attempt):
+        return "refunded"
     payment = None if charge is None else _found(desk, order, charge)
     if charge is None or payment is None:
         return "refunded"

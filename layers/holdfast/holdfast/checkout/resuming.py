@@ -14,6 +14,7 @@ from holdfast.checkout.orders import change, writing
 from holdfast.checkout.outcomes import is_under_way, was_bought
 from holdfast.checkout.states import UNDER_WAY, RefundStatus
 from holdfast.platform.dynamodb import Cancelled, Contended, Update, Write
+from holdfast.platform.errors import Busy
 from holdfast.platform.items import OrderItem, RefundItem, ReservationItem
 from holdfast.platform.tables import Key, execution_name, order_beside, reservation_of
 from holdfast.platform.workflows import RunState, Workflows
@@ -86,6 +87,8 @@ def take_up(engine: Engine, machines: Mapping[str, Workflows], message: Mapping[
     known = opening.read_order(engine, order)
     if was_bought(known, attempt):
         return
+    if is_under_way(known, attempt) and workflows.state(opening.run_name(known)) is RunState.RUNNING:
+        raise Busy
     further_run = _run(engine, known) if is_under_way(known, attempt) else {**run, "mode": "walk_back", "outcomes": {}}
     workflows.start(execution_name(order, attempt, further), further_run)
 
@@ -99,7 +102,8 @@ def _run(engine: Engine, order: OrderItem) -> dict[str, Any]:
     """Return the input of a run that finishes an order whose goods are sold and paid, and else undoes it."""
     record = engine.store.get(ReservationItem, reservation_of(order.key))
     sold = record is not None and record.status == State.CONFIRMED and record.checkout == order.attempt
-    mode = "complete" if sold and order.captured_minor == order.total_minor else "walk_back"
+    paid = order.captured_minor == order.total_minor and not order.undoing
+    mode = "complete" if sold and paid else "walk_back"
     return {"order": order.key._asdict(), "attempt": order.attempt, "mode": mode, "outcomes": {}}
 
 

@@ -178,8 +178,8 @@ def _decided(told: Told, order: OrderItem, charge: ChargeItem | None) -> tuple[P
     if transition not in ABOUT_CLOSED_ORDERS:
         return told.payment, transition
     payment = told.provider.find(told.payment.id)
-    if payment is None:
-        _logger.warning("payment unknown to its provider", extra={"payment": told.payment.id})
+    if payment is None or (payment.order_id, payment.attempt) != (told.payment.order_id, told.payment.attempt):
+        _logger.warning("not such a payment at its provider", extra={"payment": told.payment.id})
         return told.payment, Transition.KEEP
     return payment, decide(order, charge, payment, told.attempt)
 
@@ -208,6 +208,7 @@ def _under_way_again(order: OrderItem, now: int) -> list[Action]:
         OrderItem.status.set(OrderState.PENDING.value),
         OrderItem.mode.set(opening.LATE),
         OrderItem.outcome.remove(),
+        OrderItem.undoing.remove(),
         OrderItem.task_token.remove(),
         OrderItem.action.remove(),
         OrderItem.reason.remove(),

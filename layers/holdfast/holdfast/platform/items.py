@@ -355,7 +355,7 @@ class OrderItem(Item):
     `returned` says of each line how many of it were given back, `admitted` when (ms) each ticket was let in, by line
     and number. While a checkout runs, in the `mode` that its workflow was started in, `task_token` is that of the
     waiting task and `outcome` (JSON) what it waits for, whichever came first (PROTOCOL.md 22); `action` (JSON) is what
-    the buyer has to do to pay.
+    the buyer has to do to pay. Once what the attempt did is `undoing`, none of its steps goes forward any more.
 
     Money is in minor units: `captured_minor - refunded_minor` is the price of what is confirmed plus `fee_minor`, what
     was kept of things given back; `refundable_minor` is what may still be paid back (PROTOCOL.md 23).
@@ -382,6 +382,7 @@ class OrderItem(Item):
     deadline = IntegerAttribute(null=True)
     task_token = UnicodeAttribute(null=True)
     outcome = UnicodeAttribute(null=True)
+    undoing = BooleanAttribute(null=True)
     action = UnicodeAttribute(null=True)
     reason = UnicodeAttribute(null=True)
     version = IntegerAttribute()

@@ -58,8 +58,7 @@ def confirming(record: ReservationItem, now: int, seen: Seen, checkout: int | No
         ReservationItem.due.remove(),
         ReservationItem.due_bucket.remove(),
     ]
-    if checkout is not None:
-        actions.append(ReservationItem.checkout.set(checkout))
+    actions.append(ReservationItem.checkout.remove() if checkout is None else ReservationItem.checkout.set(checkout))
     changes: list[Change] = [
         *pool.confirmed(Keys(tenant_of(record.key)), record.allocated()),
         *single_claims.confirmed(record, now, seen),
@@ -79,7 +78,8 @@ def letting_go(record: ReservationItem, state: State, now: int) -> Update:
 def confirm(engine: Engine, key: Key, beside: Beside = nothing_beside, checkout: int | None = None) -> ReservationItem:
     """Sell what the reservation at `key` holds and return it confirmed; confirming twice changes nothing.
 
-    `checkout` is the order's attempt that buys it, if one does: what something else confirmed is then over.
+    `checkout` is the order's attempt that buys it, if one does: what something else confirmed, or another attempt is
+    at, is then over.
     A deal hold is not confirmed but split (`splitting`): its item is the next hold's, and would not keep what was sold.
     Written in one transaction: the reservation, the shards it drew from, its units and days, what is `beside` it.
     Raises ReservationNotFound, ReservationOver where its state does not allow it, HoldTaken where it ran out and
@@ -91,6 +91,8 @@ def confirm(engine: Engine, key: Key, beside: Beside = nothing_beside, checkout:
             raise ReservationNotFound
         if record.status == State.CONFIRMED and checkout in (None, record.checkout):
             return None
+        if record.status == State.CHECKING_OUT and checkout not in (None, record.checkout):
+            raise ReservationOver
         if record.status == State.EXPIRED or not may_follow(State(record.status), State.CONFIRMED):
             raise ReservationOver
         return State.CONFIRMED, [*confirming(record, engine.clock.now(), seen, checkout), *beside(record)]
