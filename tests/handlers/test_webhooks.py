@@ -299,6 +299,23 @@ def test_money_after_cancellation_is_paid_back(buyer: Buyer) -> None:
     assert (buyer.payment().captured_minor, buyer.payment().refunded_minor) == (PRICE, PRICE)
 
 
+def test_what_anybody_may_say_of_another_s_payment_pays_nothing_back(buyer: Buyer, aws: Aws) -> None:
+    """The sandbox's webhooks can be signed by everybody: its books say which order and attempt a payment is for."""
+    assert buyer.act().status == 200
+    bought, payment = buyer.key, buyer.payment()
+    buyer.check_out(user="bob")
+    buyer.cancel()
+    cancelled = buyer.order.id
+    before = aws.items()
+    for number, changed in enumerate([{"attempt": 2}, {"order_id": cancelled}, {"order_id": cancelled, "attempt": 7}]):
+        assert buyer.tell(replace(payment, **changed), f"evt_{number}").status == 200
+    assert [item for item in aws.items() if "#WEBHOOK#" not in item["pk"]["S"]] == [
+        item for item in before if "#WEBHOOK#" not in item["pk"]["S"]
+    ]
+    buyer.key = bought
+    assert buyer.ending() == BOUGHT
+
+
 def test_money_for_an_earlier_attempt_is_paid_back(buyer: Buyer) -> None:
     buyer.cancel()
     buyer.check_out("tok_pay_late", user="bob")
