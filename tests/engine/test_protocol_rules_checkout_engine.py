@@ -199,6 +199,18 @@ def test_rule_14_a_payment_declined_after_the_holds_time_gives_everything_back_a
     fair.shop.audit()
 
 
+@pytest.mark.parametrize("kind", SINGLES)
+def test_rule_14_a_hold_that_lost_a_thing_is_not_gone_back_to(fair: Fair, kind: str) -> None:
+    """Rule 14: by a clock ahead another took one of ten things: the rest is given back, what is another's is not."""
+    shop = fair.shop
+    begun = in_checkout(fair)
+    other = later(shop, TO_PAY * 1_000 + GRACE).cart("bob", single(fair, kind))
+    assert go_back(shop.engine, begun.key, 1).status == "expired"
+    assert counts(fair) == [(10, 0, 0), (3, 0, 0), (6, 0, 0)]
+    assert confirm(shop.engine, other.key).status == "confirmed"
+    shop.audit()
+
+
 def test_rule_14_only_the_attempt_that_is_in_checkout_leaves_it(fair: Fair, calls: Calls) -> None:
     """Rule 14: an attempt that is over changes nothing for the next one, nor one that is not there for a hold."""
     shop = fair.shop

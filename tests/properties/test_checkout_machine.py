@@ -414,7 +414,7 @@ def test_checkouts_keep_their_invariants(
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         CheckoutMachine,
         settings=settings(
-            max_examples=explore or 30,
+            max_examples=explore or 20,
             stateful_step_count=25,
             derandomize=not explore,
             database=None,
