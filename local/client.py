@@ -29,16 +29,19 @@ class Client:
         """Read a route."""
         return self._send("GET", path)
 
-    def post(self, path: str, body: object, idempotency_key: str | None = None) -> Answer:
-        """Send a body to a route."""
-        return self._send("POST", path, json.dumps(body).encode(), idempotency_key)
+    def post(self, path: str, body: object, idempotency_key: str | None = None, wait: int = 0) -> Answer:
+        """Send a body to a route; of one that starts something, `wait` so many seconds for what comes of it."""
+        return self._send("POST", path, json.dumps(body).encode(), idempotency_key, wait)
 
     def delete(self, path: str) -> Answer:
         """Let go of what is at an address."""
         return self._send("DELETE", path)
 
-    def _send(self, method: str, path: str, body: bytes | None = None, idempotency_key: str | None = None) -> Answer:
+    def _send(
+        self, method: str, path: str, body: bytes | None = None, idempotency_key: str | None = None, wait: int = 0
+    ) -> Answer:
         headers = self._headers | ({"Idempotency-Key": idempotency_key} if idempotency_key else {})
+        headers |= {"Prefer": f"wait={wait}"} if wait else {}
         request = urllib.request.Request(self._base_url + path, data=body, headers=headers, method=method)
         try:
             with self._opener.open(request, timeout=60) as answer:

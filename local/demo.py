@@ -7,12 +7,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from local.client import Client
+from local.client import Answer, Client
 from local.stack import Stack
 from local.terminal import Failure
 
 TENANT = "demo"
 ACCOUNTS = ("ada", "grace", "linus")
+NOBODY = "nobody"
+"""Who buys what only warms the functions up."""
 PRODUCTS: tuple[dict[str, Any], ...] = (
     {
         "name": "Laptop, 40 % off",
@@ -140,18 +142,33 @@ def warm(stack: Stack, demo: Demo) -> None:
         "/api/v1/venues",
         "/api/v1/bookings",
         "/api/v1/users",
+        "/api/v1/orders?user_id=ada",
+        "/api/v1/check-in/keys",
+        "/api/v1/settings/payments",
         "/nothing-here",
     ]
     lambdas = stack.client("lambda")
+    consumers = ("expiry_scheduler", "expiry", "sweeper", "compensations", "event_recorder")
 
     def invoke(folder: str) -> None:
         lambdas.invoke(FunctionName=stack.function_name(folder), Payload=json.dumps({"Records": []}))
 
     with ThreadPoolExecutor(max_workers=4) as pool:
-        answers = [pool.submit(client.get, path) for path in reads]
-        calls = [pool.submit(invoke, folder) for folder in ("expiry_scheduler", "expiry", "sweeper")]
+        declined = pool.submit(_be_declined, client, demo)
+        answers = [declined, *(pool.submit(client.get, path) for path in reads)]
+        calls = [pool.submit(invoke, folder) for folder in consumers]
         for call in calls:
             call.result()
-    for path, answer in zip(reads, answers, strict=True):
+    for path, answer in zip(["a checkout", *reads], answers, strict=True):
         if answer.result().status >= 500:
             raise Failure(f"{path} was answered {answer.result().status}; what functions printed is in {stack.log}")
+
+
+def _be_declined(client: Client, demo: Demo) -> Answer:
+    """Check out with a card that is declined, by which a workflow and its functions run, and nothing is sold."""
+    items = [{"kind": "product", "product_id": demo.products[0]["id"], "quantity": 1}]
+    held = client.post("/api/v1/reservations", {"user_id": NOBODY, "items": items}, "warm-hold").body["id"]
+    payment = {"payment": {"provider": "sandbox", "token": "tok_decline"}}
+    declined = client.post(f"/api/v1/reservations/{held}/checkout", payment, "warm-checkout", wait=15)
+    client.post(f"/api/v1/orders/{declined.body.get('id')}/cancel", {}, "warm-cancel", wait=15)
+    return declined

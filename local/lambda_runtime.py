@@ -22,8 +22,6 @@ from local.stack import CREDENTIALS, REGION
 PYTHON = [sys.executable, "-S"]
 """This interpreter, without the packages that are installed for it."""
 
-_LAYERS = (build.BUILD / "VendorLayer" / "python", build.BUILD / "HoldfastLayer" / "python")
-
 _INVOKE = """
 import json, sys
 from app import handler
@@ -59,6 +57,13 @@ class BuiltFunction:
             name: named[value["Ref"]] if isinstance(value, dict) else str(value) for name, value in declared.items()
         }
 
+    def layers(self) -> list[Path]:
+        """The contents of the layers that the template gives the function."""
+        declared = _resources()[self.logical_name]["Properties"]["Layers"]
+        built = {layer.name: layer / "python" for layer in build.BUILD.glob("*Layer")}
+        # The translator appends a hash of a layer's content to its name.
+        return [next(path for name, path in built.items() if layer["Ref"].startswith(name)) for layer in declared]
+
     def environment(self, folder: Path, endpoint_url: str | None, **named: str) -> dict[str, str]:
         """The whole environment of its process; what Lambda has in /opt and /var/runtime is laid out in `folder`."""
         endpoint = {} if endpoint_url is None else {"AWS_ENDPOINT_URL": endpoint_url}
@@ -69,7 +74,7 @@ class BuiltFunction:
             "AWS_EC2_METADATA_DISABLED": "true",
             "LANG": "C.UTF-8",
             "PATH": os.defpath,
-            "PYTHONPATH": os.pathsep.join(map(str, [self.path, *_lay_out(folder)])),
+            "PYTHONPATH": os.pathsep.join(map(str, [self.path, *_lay_out(folder, self.layers())])),
         }  # fmt: skip
 
     def invoke(self, events: list[Any], endpoint_url: str | None, **named: str) -> list[Any]:
@@ -91,12 +96,12 @@ class BuiltFunction:
             return answers
 
 
-def _lay_out(folder: Path) -> list[Path]:
+def _lay_out(folder: Path, layers: list[Path]) -> list[Path]:
     """Link the contents of the layers and the packages of the runtime into two folders, and return those."""
     opt, runtime = folder / "opt", folder / "runtime"
     opt.mkdir()
     runtime.mkdir()
-    for layer in _LAYERS:
+    for layer in layers:
         for found in layer.iterdir():
             (opt / found.name).symlink_to(found)
     site = Path(botocore.__file__).parent.parent

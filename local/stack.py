@@ -87,6 +87,8 @@ class Stack:
             "SFTP_ENABLED": "0",
             "S3_DATA_DIR": str(self._state / "s3"),
             "AWS_EC2_METADATA_DISABLED": "true",
+            # Workflows try again after a tenth of the time, so that who tries a fault out need not wait for minutes.
+            "SFN_WAIT_SCALE": "0.1",
         }
         with self.log.open("wb") as log:
             emulator = self._spawn([self._program("ministack")], environment, log)

@@ -6,10 +6,23 @@ LAPSED_AT = 1_700_000_000_000
 """When the hold ran out that events/expiry-due.json speaks of, ms since the epoch."""
 
 TICKET = "0199c2d4a10f3c5a7e9b1d2f"
-"""The resale ticket that the events speak of, whose id no event can foretell; so for the next two."""
+"""The resale ticket that the events speak of, whose id no event can foretell; so for the next three."""
+
+ANOTHER_TICKET = "0199c2d4a10f3c5a7e9b1d30"
 
 PERSON = "018f3a2b4c50123456789abc"
 PURCHASE = "0" * 32
+
+SIGNING_KEY = {
+    "kty": "OKP",
+    "crv": "Ed25519",
+    "x": "A6EHv_POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg",
+    "d": "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8",
+}
+"""What the codes are signed with that the events show at the door."""
+
+RAZORPAY = {"key_id": "rzp_test_0", "key_secret": "secret-of-the-key", "webhook_secret": "whsec-of-razorpay"}
+"""The credentials of the provider whose webhooks carry no time, so that one can lie in a file."""
 
 ANSWERED = {
     "products-create": 201,
@@ -140,6 +153,45 @@ ANSWERED = {
     "products-change": 200,
     "products-status": 200,
     "products-status-unknown": 404,
+    "settings-change": 200,
+    "settings-change-malformed": 400,
+    "settings-change-by-a-customer": 403,
+    "settings-read": 200,
+    "settings-read-by-a-customer": 403,
+    "reservations-create-for-erin": 201,
+    "reservations-create-for-frank": 201,
+    "reservations-create-for-grace": 201,
+    "marketplace-create-order-to-pay": 201,
+    "checkout-check-out": 200,
+    "checkout-check-out-again": 200,
+    "checkout-check-out-to-be-confirmed": 202,
+    "checkout-check-out-another-way-meanwhile": 409,
+    "checkout-check-out-and-wait": 202,
+    "checkout-check-out-without-a-key": 400,
+    "checkout-check-out-unknown": 404,
+    "checkout-pay": 201,
+    "checkout-pay-unknown": 404,
+    "webhooks-sandbox-pay": 200,
+    "webhooks-sandbox-pay-unknown": 404,
+    "webhooks-receive": 200,
+    "webhooks-wrong-signature": 400,
+    "webhooks-provider-not-used": 404,
+    "orders-list": 200,
+    "orders-list-without-a-caller": 401,
+    "orders-read": 200,
+    "orders-read-by-another": 404,
+    "orders-tickets": 200,
+    "orders-tickets-unknown": 404,
+    "check_in-let-in": 200,
+    "check_in-let-in-again": 409,
+    "check_in-let-in-by-a-customer": 403,
+    "check_in-read-no-code": 400,
+    "check_in-list-keys": 200,
+    "orders-refund": 200,
+    "orders-refund-of-one-who-is-in": 409,
+    "orders-refund-unknown": 404,
+    "orders-cancel": 200,
+    "orders-cancel-unknown": 404,
     "health-read": 200,
     "documentation-document": 200,
     "documentation-page": 200,
@@ -158,7 +210,13 @@ CONSUMED: dict[str, dict[str, Any]] = {
     "expiry-due": {"batchItemFailures": []},
     "expiry-of-nothing": {"batchItemFailures": []},
     "expiry-unreadable": {"batchItemFailures": [{"itemIdentifier": "059f36b4-87a3-44ab-83d2-661970000001"}]},
-    "sweeper-every-minute": {"holds": 1, "products": 0, "blackouts": 0},
+    "sweeper-every-minute": {"holds": 1, "products": 0, "blackouts": 0, "orders": 0, "refunds": 0},
+    "checkout_claims-begin-what-is-over": {"outcome": "over"},
+    "checkout_payments-ask-of-what-is-paid": {"outcome": "paid"},
+    "compensations-checkout": {"batchItemFailures": []},
+    "compensations-unreadable": {"batchItemFailures": [{"itemIdentifier": "059f36b4-87a3-44ab-83d2-661970000001"}]},
+    "event_recorder-order": {"batchItemFailures": []},
+    "event_recorder-unreadable": {"batchItemFailures": []},
 }
 """What each message is answered with, where they come in this order."""
 

@@ -29,7 +29,20 @@ from local import openapi
 from local.build import ROOT
 from local.lambda_runtime import BuiltFunction
 from local.stack import Stack, free_port
-from tests.infrastructure.event_cases import ALL, ANSWERED, AUTHORIZED, CONSUMED, LAPSED_AT, PERSON, PURCHASE, TICKET
+from tests.infrastructure import emulated_workflows
+from tests.infrastructure.event_cases import (
+    ALL,
+    ANOTHER_TICKET,
+    ANSWERED,
+    AUTHORIZED,
+    CONSUMED,
+    LAPSED_AT,
+    PERSON,
+    PURCHASE,
+    RAZORPAY,
+    SIGNING_KEY,
+    TICKET,
+)
 
 EVENTS = ROOT / "events"
 Answers = dict[str, Any]
@@ -56,6 +69,9 @@ def _aws() -> Iterator[dict[str, str]]:
             dynamodb.create_table(TableName=named[name], **declared)
         for name in ("ExpiryQueue", "DeadLetterQueue"):
             named[name] = sqs.create_queue(QueueName=name)["QueueUrl"]
+        for name, value in {"payments/demo/razorpay": RAZORPAY, "tickets/demo": SIGNING_KEY}.items():
+            stack.client("ssm").put_parameter(Name=f"/holdfast/{name}", Value=json.dumps(value), Type="SecureString")
+        emulated_workflows.make(stack, **named)
         with stack.environment():
             yield named
     finally:
@@ -102,12 +118,13 @@ def _know_what_no_event_can_name(store: Store, identity_store: Store) -> None:
     keys = Keys("demo")
     terms = {"revision": 1, "price_minor": 2500, "currency": "USD", "on_sale": True}
     times = {"created_at": 1_772_359_200_000, "updated_at": 1_772_359_200_000}
-    listing = ListingItem(
-        *keys.listing(TICKET), title="Opening night, row 3", seller_id="alice", version=1, **terms, **times
-    )
-    store.write(Put(listing))
-    for place in (keys.listed(TICKET), keys.listed_by("alice", TICKET)):
-        store.write(Put(ListedItem(*place, ticket_id=TICKET)))
+    for ticket in (TICKET, ANOTHER_TICKET):
+        listing = ListingItem(
+            *keys.listing(ticket), title="Opening night, row 3", seller_id="alice", version=1, **terms, **times
+        )
+        store.write(Put(listing))
+        for place in (keys.listed(ticket), keys.listed_by("alice", ticket)):
+            store.write(Put(ListedItem(*place, ticket_id=ticket)))
     line = LineMap(
         kind="seat",
         event_id="1",
@@ -124,10 +141,14 @@ def _know_what_no_event_can_name(store: Store, identity_store: Store) -> None:
         user_id="7",
         reservation_id="r-none",
         status="completed",
+        attempt=1,
         lines=[line],
+        returned=[0],
         currency="USD",
         total_minor=8000,
-        created_at=times["created_at"],
+        provider="external",
+        version=1,
+        **times,
     )
     store.write(Put(order))
     grace = {"user_id": PERSON, "name": "Grace", "phone": "+4915112345678", "role": "customer", "version": 1}
@@ -196,4 +217,4 @@ def test_the_stream_sent_its_messages_and_set_the_unreadable_record_aside(aws: d
         attributes = sqs.get_queue_attributes(QueueUrl=aws[name], AttributeNames=["All"])["Attributes"]
         waiting = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesDelayed")
         counted[name] = sum(int(attributes[kind]) for kind in waiting)
-    assert counted == {"ExpiryQueue": 2, "DeadLetterQueue": 1}
+    assert counted == {"ExpiryQueue": 2, "DeadLetterQueue": 2}

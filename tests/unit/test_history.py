@@ -156,6 +156,12 @@ def test_a_further_part_refunded_is_told_too() -> None:
     assert told(order(partly, 6, refunded=900), order(partly, 5, refunded=900)) == []
 
 
+def test_money_on_its_way_back_is_told_once_the_order_says_so() -> None:
+    paid = order(OrderState.COMPLETED, 6, refunded=400)
+    assert told(paid, order(OrderState.COMPLETED, 5)) == []
+    assert told(order(OrderState.PARTIALLY_REFUNDED, 7, refunded=400), paid) == [("OrderRefunded", 7)]
+
+
 @pytest.mark.parametrize("after", [OrderState.PENDING, OrderState.AWAITING_PAYMENT])
 def test_an_order_under_way_tells_nothing(after: OrderState) -> None:
     assert told(order(after, 4), order(OrderState.PAYMENT_FAILED, 3)) == []

@@ -116,7 +116,7 @@ def _of_order(new: OrderItem, old: OrderItem | None, at: int) -> list[HistoryIte
     happened = Happening.ORDER_CREATED if old is None else None
     if old is not None and new.status != old.status:
         happened = _OF_ORDERS.get(new.status)
-    elif old is not None and new.refunded_minor > old.refunded_minor:
+    elif old is not None and new.status == OrderState.PARTIALLY_REFUNDED and new.refunded_minor > old.refunded_minor:
         happened = Happening.ORDER_REFUNDED
     data = {
         "id": new.id,
