@@ -320,7 +320,9 @@ class Machines:
         _go_by(run, run.definition.states[run.at], run.given)
 
     def _call(self, run: Run, state: State, token: str | None) -> Any:
-        context = {"Task": {"Token": token}} if token is not None else {}
+        context: dict[str, Any] = {"State": {"RetryCount": _retries(run)}}
+        if token is not None:
+            context["Task"] = {"Token": token}
         wanted = _json(_filled(state["Parameters"], run.data, context))
         if state["Resource"] == SEND:
             _known(wanted, {"QueueUrl", "MessageBody"}, {"QueueUrl", "MessageBody"}, run.at)
@@ -358,6 +360,11 @@ class Machines:
                 _leave(run, catcher["Next"])
                 return
         run.status = "FAILED"
+
+
+def _retries(run: Run) -> int:
+    """How often the present task of a run was tried again."""
+    return sum(count for (state, _), count in run.retried.items() if state == run.at)
 
 
 class Machine:

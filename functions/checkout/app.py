@@ -43,6 +43,9 @@ app = APIGatewayRestResolver(
     enable_validation=True, response_validation_error_http_code=500, json_body_deserializer=http.read_json
 )
 
+_TO_ANSWER = 3
+"""Seconds of the function's own time that waiting leaves for the answer."""
+
 _MARKETPLACE = "orders"
 """The source of the reservations that are orders of the marketplace."""
 
@@ -108,10 +111,8 @@ def check_out(
         hash_of([reservation_id, body.model_dump(mode="json")]),
     )
     order = _opened(caller, record, wanted, keyed)
-    seconds = seconds_of(prefer)
-    if seconds:
-        order = opening.wait_for(engine(), order.key, order.attempt, seconds, until_action=True)
-    return Response(202 if order.status in UNDER_WAY else 200, http.JSON, shown(order))
+    order = _waited(order, seconds_of(prefer))
+    return Response(202 if order.status in UNDER_WAY else 200, http.JSON, shown(order, engine().clock.now()))
 
 
 @app.post(
@@ -148,7 +149,7 @@ def pay(body: MarketplacePaymentBody, idempotency_key: OptionalKey = None) -> Ma
     if provider is None:
         raise ProviderNotUsed
     order = _opened(caller, record, PaymentChoice(provider, body.token), keyed)
-    order = opening.wait_for(engine(), order.key, order.attempt, LONGEST_WAIT, until_action=True)
+    order = _waited(order, LONGEST_WAIT)
     if order.status not in BOUGHT:
         raise _unpaid(order)
     charge = key_of_attempt(order.key, order.attempt)
@@ -156,8 +157,14 @@ def pay(body: MarketplacePaymentBody, idempotency_key: OptionalKey = None) -> Ma
 
 
 def _held(caller: Caller, reservation_id: str) -> ReservationItem:
-    """Return the reservation that an id names, in whichever of its views; raises ReservationNotFound."""
+    """Return the reservation that an id names, in whichever of its views, or what the deal hold of that id became.
+
+    Raises ReservationNotFound.
+    """
     keys = Keys(caller.tenant)
+    became = deals.became(engine(), caller.tenant, reservation_id)
+    if became is not None:
+        return reading.find(engine(), caller.tenant, became.id, caller.acts_on())
     key = keys.by_view_id("o", reservation_id) or keys.by_view_id("b", reservation_id)
     if key is None:
         return reading.find(engine(), caller.tenant, reservation_id, caller.acts_on())
@@ -193,6 +200,13 @@ def _answered(record: ReservationItem, wanted: PaymentChoice) -> OrderItem | Non
 def _started(order: OrderItem) -> OrderItem:
     opening.start(_workflows(), order)
     return order
+
+
+def _waited(order: OrderItem, seconds: float) -> OrderItem:
+    """Return the order once it is over, or awaits its buyer, or `seconds` or this function's own time are."""
+    left = app.lambda_context.get_remaining_time_in_millis() / 1000 - _TO_ANSWER
+    seconds = min(seconds, left)
+    return opening.wait_for(engine(), order.key, order.attempt, seconds, until_action=True) if seconds > 0 else order
 
 
 def _unpaid(order: OrderItem) -> PaymentFailed | Unavailable:

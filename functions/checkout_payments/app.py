@@ -40,7 +40,7 @@ def handler(event: dict[str, Any], _: Any) -> dict[str, str]:
             outcome = refund_steps.PAYMENT_STEPS[step](desk(), order, Key(**event["refund"]))
         elif step == "await":
             run = Run(order, int(event["attempt"]))
-            outcome = payment_steps.await_payment(desk(), run, str(event["task_token"]))
+            outcome = payment_steps.await_payment(desk(), run, str(event["task_token"]), int(event["task_try"]))
         else:
             outcome = payment_steps.STEPS[step](desk(), Run(order, int(event["attempt"])))
     except HoldfastError as fault:

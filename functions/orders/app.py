@@ -82,7 +82,8 @@ def list_of_user(
     """List in the stable order of ids, a page at a time; `next` of one answer asks for the following."""
     caller = http.caller_of(app)
     page = orders.list_of(engine(), caller.tenant, caller.acting_for(user_id), status, limit, next_page)
-    return OrderList(items=[shown(order, to_buyer=_is_for(caller, order)) for order in page.items], next=page.next)
+    now = engine().clock.now()
+    return OrderList(items=[shown(order, now, to_buyer=_is_for(caller, order)) for order in page.items], next=page.next)
 
 
 @app.get(

@@ -41,7 +41,7 @@ def machines_of(engine: Engine, checkout_seconds: int = CHECKOUT_SECONDS) -> Mac
             return refund_steps.PAYMENT_STEPS[event["step"]](payment_desk, order, Key(**event["refund"]))
         run = Run(order, event["attempt"])
         if event["step"] == "await":
-            return payment_steps.await_payment(payment_desk, run, event["task_token"])
+            return payment_steps.await_payment(payment_desk, run, event["task_token"], event["task_try"])
         return payment_steps.STEPS[event["step"]](payment_desk, run)
 
     machines = Machines(_answering(claims), _answering(payments))

@@ -44,6 +44,8 @@ FAULTS = {
     "Lambda.SdkClientException",
     "Lambda.TooManyRequestsException",
     "Lambda.Unknown",
+    "Lambda.ClientExecutionTimeoutException",
+    "Runtime.ExitError",
     "Runtime.HandlerError",
     "Sandbox.Timedout",
     StepFault.__name__,

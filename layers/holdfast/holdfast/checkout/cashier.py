@@ -23,8 +23,8 @@ from holdfast.reservations.idempotency import KeyedRequest
 from holdfast.reservations.reading import total_of
 from holdfast.reservations.states import State
 
-PATIENCE = 15
-"""Seconds for which a client is kept waiting; the functions' own time is 20 s."""
+PATIENCE = 10
+"""Seconds for which a client is kept waiting, at most twice; the functions' own time is 28 s."""
 
 
 @dataclass(frozen=True)

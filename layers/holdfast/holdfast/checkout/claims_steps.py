@@ -11,9 +11,9 @@ from pynamodb.expressions.update import Action
 
 from holdfast.checkout.charges import key_of_attempt
 from holdfast.checkout.desk import Desk
-from holdfast.checkout.opening import LATE, read_order
+from holdfast.checkout.opening import LATE, START_WITHIN, read_order
 from holdfast.checkout.orders import change, writing
-from holdfast.checkout.outcomes import is_under_way, may_go_forward, reason_said, undo, was_bought
+from holdfast.checkout.outcomes import is_under_way, may_go_forward, outcome_said, reason_said, undo, was_bought
 from holdfast.checkout.states import OrderState
 from holdfast.platform.dynamodb import Update, Write
 from holdfast.platform.errors import HoldTaken, ReservationNotFound, ReservationOver
@@ -59,7 +59,7 @@ def begin(desk: Desk, run: Run) -> str:
         return "late"
 
     def beside(record: ReservationItem) -> Sequence[Write]:
-        return [_forward(desk, run, record, [OrderItem.deadline.set(record.expires_at)])]
+        return [_forward(desk, run, record, _payable_until(record.expires_at))]
 
     try:
         checking_out.begin(desk.engine, run.reservation, run.attempt, desk.checkout_seconds, beside)
@@ -104,11 +104,14 @@ def release(desk: Desk, run: Run) -> str:
     if was_bought(order, run.attempt):
         return "over"
     try:
+        cancelled = outcome_said(order) == "cancelled"
         record = _reservation(desk, run)
         if record.status == State.CHECKING_OUT:
-            leave = checking_out.abandon if run.said("await") == "cancelled" else checking_out.go_back
+            leave = checking_out.abandon if cancelled else checking_out.go_back
             record = leave(desk.engine, run.reservation, run.attempt)
-    except ReservationNotFound:
+        elif record.status == State.HELD and cancelled and is_under_way(order, run.attempt):
+            record = ending.cancel(desk.engine, run.reservation)
+    except (ReservationNotFound, ReservationOver):
         return "over"
     if record.status == State.CONFIRMED and (record.checkout, order.attempt) != (run.attempt, run.attempt):
         return "over"
@@ -167,15 +170,15 @@ def reason_of(run: Run, order: OrderItem, charge: ChargeItem | None) -> str:
             return declined
         case "mismatch":
             return "amount_mismatch"
-    match run.said("await"):
+    match outcome_said(order):
         case "failed":
             return reason_said(order) or declined
         case "cancelled":
             return "cancelled"
-    if run.said("await") == "deadline" or run.said("ask") == "unpaid":
+        case "deadline":
+            return "not_paid_in_time"
+    if run.said("ask") == "unpaid":
         return "not_paid_in_time"
-    if order.outcome is not None:
-        return reason_said(order) or "cancelled"
     return "provider_unavailable" if "authorise_fault" in run.outcomes else "internal_error"
 
 
@@ -231,6 +234,11 @@ def _reservation(desk: Desk, run: Run) -> ReservationItem:
 def _is_of(order: OrderItem, record: ReservationItem) -> bool:
     """Return whether a reservation is what the order is for: an older client may have bought a part of it since."""
     return [line.attribute_values for line in order.lines] == [line.attribute_values for line in record.lines]
+
+
+def _payable_until(deadline: int) -> list[Action]:
+    """Return what makes an order say until when it has to be paid, and the sweeper look at it no sooner."""
+    return [OrderItem.deadline.set(deadline), OrderItem.due.set(deadline + START_WITHIN)]
 
 
 def _closing(state: OrderState) -> list[Action]:

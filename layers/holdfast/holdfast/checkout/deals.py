@@ -112,6 +112,12 @@ def _parts(engine: Engine, wish: Wish, purchase: Purchase) -> list[Part]:
     raise InsufficientReservation
 
 
+def became(engine: Engine, tenant: str, hold_id: str) -> ReservationItem | None:
+    """Return the reservation that the deal hold of this id became (see `whole_hold`), if it did."""
+    key = Keys(tenant).became(hold_id, CHECKOUT)
+    return None if key is None else engine.store.get(ReservationItem, key)
+
+
 def _held(engine: Engine, wish: Wish, product_id: str) -> Iterator[ReservationItem]:
     with suppress(NoReservation):
         yield deal_holds.find(engine, wish.tenant, wish.user, product_id)

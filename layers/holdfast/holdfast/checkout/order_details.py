@@ -111,7 +111,7 @@ def details(engine: Engine, order: OrderItem, tickets: Sequence[OrderTicket], *,
     charges = engine.store.query(order.pk, charge_of(order.key, "").sk).items
     refunds = engine.store.query(order.pk, refund_of(order.key, "").sk).items
     return OrderDetails(
-        **fields_of(order, to_buyer=to_buyer),
+        **fields_of(order, engine.clock.now(), to_buyer=to_buyer),
         charges=[_charge(read(ChargeItem, raw)) for raw in charges],
         refunds=sorted((_refund(read(RefundItem, raw)) for raw in refunds), key=lambda refund: refund.created_at),
         tickets=list(tickets),

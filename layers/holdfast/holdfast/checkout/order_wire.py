@@ -57,6 +57,8 @@ _LINE_STATES = {
 }
 """The state of the lines of an order; those that were given back of one that is bought are refunded."""
 
+_TO_BE_PAID = UNDER_WAY | {OrderState.PAYMENT_FAILED}
+
 
 class _Ordered(BaseModel):
     model_config = _SHOWN
@@ -129,7 +131,7 @@ class Order(BaseModel):
     fee_minor: int = Field(description="What was kept of the price of things given back.", examples=[0])
     payment: OrderPayment
     reason: str | None = Field(description="Why it was not bought: a stable word.", examples=[None])
-    deadline: Moment | None = Field(description="Until when it has to be paid; null once it is over.")
+    deadline: Moment | None = Field(description="Until when it has to be paid, or another payment can be tried.")
     created_at: Moment
     updated_at: Moment
     completed_at: Moment | None = Field(description="When it was bought.")
@@ -144,13 +146,13 @@ class OrderList(BaseModel):
     next: str | None = Field(examples=[None])
 
 
-def shown(order: OrderItem, *, to_buyer: bool = True) -> Order:
-    """Return an order as clients see it; what the buyer has to do to pay is shown to the buyer only."""
-    return Order(**fields_of(order, to_buyer=to_buyer))
+def shown(order: OrderItem, now: int, *, to_buyer: bool = True) -> Order:
+    """Return an order as clients see it at `now` (ms); what the buyer has to do to pay is shown to the buyer only."""
+    return Order(**fields_of(order, now, to_buyer=to_buyer))
 
 
-def fields_of(order: OrderItem, *, to_buyer: bool) -> dict[str, Any]:
-    """Return the fields of an order as clients see it, by their names."""
+def fields_of(order: OrderItem, now: int, *, to_buyer: bool) -> dict[str, Any]:
+    """Return the fields of an order as clients see it at `now` (ms), by their names."""
     state = OrderState(order.status)
     action = json.loads(order.action) if order.action and to_buyer and state is OrderState.AWAITING_PAYMENT else None
     return {
@@ -160,7 +162,7 @@ def fields_of(order: OrderItem, *, to_buyer: bool) -> dict[str, Any]:
         "user_id": order.user_id,
         "status": state,
         "provider": order.provider,
-        "lines": [_line(order, place, state) for place in range(len(order.lines))],
+        "lines": [_line(order, place, state, now) for place in range(len(order.lines))],
         "totals": [ReservationTotal(currency=order.currency, amount_minor=order.total_minor)],
         "captured_minor": order.captured_minor,
         "refunded_minor": order.refunded_minor,
@@ -168,7 +170,7 @@ def fields_of(order: OrderItem, *, to_buyer: bool) -> dict[str, Any]:
         "fee_minor": order.fee_minor,
         "payment": OrderPayment(provider=order.provider, action=action),
         "reason": order.reason,
-        "deadline": _moment(order.deadline if state in UNDER_WAY else None),
+        "deadline": _moment(order.deadline if state in _TO_BE_PAID else None),
         "created_at": to_text(order.created_at),
         "updated_at": to_text(order.updated_at),
         "completed_at": _moment(order.completed_at),
@@ -188,19 +190,27 @@ def seconds_of(prefer: str | None) -> int:
     return min(LONGEST_WAIT, int(found[1])) if found else 0
 
 
-def _line(order: OrderItem, place: int, state: OrderState) -> Any:
+def _line(order: OrderItem, place: int, state: OrderState, now: int) -> Any:
     line, returned = order.lines[place], int(order.returned[place])
-    all_back = state in BOUGHT and returned == line.quantity
     named: dict[str, Any] = {
         **line.attribute_values,
         "line": place,
         "returned": returned,
         "price_minor": line_price(line),
-        "state": State.REFUNDED if all_back else _LINE_STATES[state],
+        "state": _line_state(order, state, line.quantity - returned, now),
     }
     if line.kind == "venue":
         named |= {"start": to_text(named["start"]), "end": to_text(named["end"])}
     return _LINES[line.kind](**named)
+
+
+def _line_state(order: OrderItem, state: OrderState, left: int, now: int) -> State:
+    """Return the state of a line of which so many were not given back; what was not paid is held for a while."""
+    if state in BOUGHT and left == 0:
+        return State.REFUNDED
+    if state is OrderState.PAYMENT_FAILED and order.deadline is not None and order.deadline <= now:
+        return State.EXPIRED
+    return _LINE_STATES[state]
 
 
 def _moment(at: int | None) -> str | None:

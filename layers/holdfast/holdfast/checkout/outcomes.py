@@ -56,22 +56,33 @@ def answer_again(engine: Engine, workflows: Workflows, key: Key, attempt: int) -
     return order
 
 
-def wait(engine: Engine, workflows: Workflows, key: Key, attempt: int, task_token: str) -> None:
+def wait(
+    engine: Engine, workflows: Workflows, key: Key, attempt: int, task_token: str, task_try: int = 0
+) -> None:
     """Let the task with this token wait for what becomes of an order's `attempt`; what is known answers it at once.
 
-    Written: the order's token. An order that is not under way in this attempt any more is answered "cancelled". Raises
+    The task's own tries are counted from 0, and the token of a later one stays: what an earlier one says too late is of
+    no use to anybody. Written: the order's token. An order that is not under way in this attempt any more is answered "cancelled". Raises
     OrderNotFound and Busy.
     """
 
     def prepare(order: OrderItem) -> Sequence[Write] | None:
         if not is_under_way(order, attempt) or order.task_token == task_token:
             return None
-        token: Action = OrderItem.task_token.set(task_token)
-        return [writing(order, engine.clock.now(), [token])]
+        if order.task_token is not None and order.task_try > task_try:
+            return None
+        token = [OrderItem.task_token.set(task_token), OrderItem.task_try.set(task_try)]
+        return [writing(order, engine.clock.now(), token)]
 
     change(engine, key, prepare)
     if not is_under_way(answer_again(engine, workflows, key, attempt), attempt):
         workflows.answer(task_token, {"outcome": "cancelled"})
+
+
+def outcome_said(order: OrderItem) -> str | None:
+    """Return what was said of the order's payment, if anything was."""
+    outcome: str | None = json.loads(order.outcome)["outcome"] if order.outcome is not None else None
+    return outcome
 
 
 def reason_said(order: OrderItem) -> str | None:
@@ -82,7 +93,7 @@ def reason_said(order: OrderItem) -> str | None:
 
 def may_be_paid(order: OrderItem) -> bool:
     """Return whether nothing else was said of the order's payment than that it is made."""
-    return order.outcome is None or bool(json.loads(order.outcome)["outcome"] == "paid")
+    return outcome_said(order) in (None, "paid")
 
 
 def may_go_forward(order: OrderItem, attempt: int) -> bool:

@@ -20,7 +20,7 @@ from holdfast.checkout.outcomes import is_under_way, may_be_paid, may_go_forward
 from holdfast.checkout.payments.port import Payment, PaymentState, Provider, Refund, RefundState
 from holdfast.checkout.states import ChargeState, OrderState
 from holdfast.platform.dynamodb import Cancelled, Contended, Put, Update, Write
-from holdfast.platform.errors import Busy, OrderNotFound
+from holdfast.platform.errors import Busy, OrderNotFound, ProviderUnavailable
 from holdfast.platform.items import ChargeItem, OrderItem
 from holdfast.platform.tables import tenant_of
 
@@ -62,9 +62,9 @@ def _asked_before(desk: PaymentDesk, order: OrderItem, charge: ChargeItem) -> Pa
     return None if charge.payment_id is None else _found(desk, order, charge)
 
 
-def await_payment(desk: PaymentDesk, run: Run, task_token: str) -> str:
+def await_payment(desk: PaymentDesk, run: Run, task_token: str, task_try: int) -> str:
     """Leave the waiting task's token where whoever knows what became of the payment finds it: "waiting"."""
-    outcomes.wait(desk.engine, desk.workflows, run.order, run.attempt, task_token)
+    outcomes.wait(desk.engine, desk.workflows, run.order, run.attempt, task_token, task_try)
     return "waiting"
 
 
@@ -193,13 +193,19 @@ def _provider(desk: PaymentDesk, charge: ChargeItem) -> Provider:
 
 
 def _found(desk: PaymentDesk, order: OrderItem, charge: ChargeItem) -> Payment | None:
-    """Return the payment of a charge as its provider has it now; None where there is none."""
+    """Return the payment of a charge as its provider has it now; None where there is none.
+
+    Raises ProviderUnavailable where nothing is known, and where a payment with money in it is not known any more.
+    """
     if charge.provider == EXTERNAL:
         return known_payment(charge)
     provider = _provider(desk, charge)
     if charge.payment_id is None:
         return provider.find_by_order(request_of(charge, order))
-    return provider.find(charge.payment_id)
+    found = provider.find(charge.payment_id)
+    if found is None and charge.status in _SETTLED:
+        raise ProviderUnavailable("The provider does not know a payment that it told of: are these its credentials?")
+    return found
 
 
 def _written(desk: PaymentDesk, charge: ChargeItem) -> ChargeItem:

@@ -381,6 +381,7 @@ class OrderItem(Item):
     payment_hash = UnicodeAttribute(null=True)
     deadline = IntegerAttribute(null=True)
     task_token = UnicodeAttribute(null=True)
+    task_try = IntegerAttribute(default=0)
     outcome = UnicodeAttribute(null=True)
     undoing = BooleanAttribute(null=True)
     action = UnicodeAttribute(null=True)

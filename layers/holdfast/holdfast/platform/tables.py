@@ -277,6 +277,11 @@ class Keys:
         """Return the key of the reservation that this user, route and idempotency key make, always the same."""
         return Key(self.user(user), f"R#{_digest(route, key)}")
 
+    def became(self, hold_id: str, route: str) -> Key | None:
+        """Return the key of the reservation that a deal hold became by `route`, from its public id; None for others."""
+        found = self.by_public_id(hold_id)
+        return None if found is None or found[1] is None else Key(found[0].pk, f"R#{_digest(route, hold_id)}")
+
     def deal_hold(self, user: str, product_id: str) -> Key:
         """Return the key of the one hold that `user` has on a product through the older reserve route."""
         return Key(self.user(user), f"H#{product_id}")

@@ -16,6 +16,9 @@ _ANSWERED_BEFORE = frozenset({"TaskTimedOut", "TaskDoesNotExist", "InvalidToken"
 """What is said of a token that nobody waits with any more (PROTOCOL.md 22)."""
 
 
+_SERVER_FAULT = 500
+
+
 class RunState(StrEnum):
     """What is known of a run."""
 
@@ -72,7 +75,7 @@ def client() -> Any:
 
     return boto3.client(
         "stepfunctions",
-        config=Config(connect_timeout=1, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3}),
+        config=Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 2}),
     )
 
 
@@ -88,6 +91,8 @@ def _call(operation: str, *accepted: str, **arguments: str) -> dict[str, Any] | 
             return None
         if code in _THROTTLES:
             raise Busy from error
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] >= _SERVER_FAULT:
+            raise Unavailable from error
         raise
     except BotoCoreError as error:
         raise Unavailable from error
