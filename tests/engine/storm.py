@@ -20,6 +20,7 @@ from holdfast.platform.errors import (
     HoldTaken,
     InsufficientReservation,
     NoReservation,
+    PaymentFailed,
     Refused,
     ReservationOver,
     Unavailable,
@@ -34,6 +35,8 @@ from tests.engine.shop import ListQueue, ManualClock, Shop
 
 CLIENTS = 64
 HOLD_SECONDS = 1
+REFUSALS = (Refused, InsufficientReservation, NoReservation, ReservationOver, HoldTaken, PaymentFailed)
+"""What clients are told that are not to ask again."""
 
 
 class SharedClock(ManualClock):
@@ -139,7 +142,7 @@ class Client:
                 return ask()
             except (Busy, Unavailable):
                 self.tally["busy"] += 1
-            except (Refused, InsufficientReservation, NoReservation, ReservationOver, HoldTaken) as refusal:
+            except REFUSALS as refusal:
                 self.tally[refusal.code] += 1
                 return None
         raise AssertionError("busy for ever")
