@@ -307,7 +307,12 @@ def test_what_anybody_may_say_of_another_s_payment_pays_nothing_back(buyer: Buye
     buyer.cancel()
     cancelled = buyer.order.id
     before = aws.items()
-    for number, changed in enumerate([{"attempt": 2}, {"order_id": cancelled}, {"order_id": cancelled, "attempt": 7}]):
+    forged: list[dict[str, Any]] = [
+        {"attempt": 2},
+        {"order_id": cancelled},
+        {"order_id": cancelled, "attempt": 7},
+    ]
+    for number, changed in enumerate(forged):
         assert buyer.tell(replace(payment, **changed), f"evt_{number}").status == 200
     assert [item for item in aws.items() if "#WEBHOOK#" not in item["pk"]["S"]] == [
         item for item in before if "#WEBHOOK#" not in item["pk"]["S"]
