@@ -309,6 +309,20 @@ def test_rule_12_confirm_in_checkout_never_looks_at_the_clock(fair: Fair, late: 
     shop.audit()
 
 
+def test_rule_12_an_attempt_confirms_no_other_attempts_checkout(fair: Fair, calls: Calls) -> None:
+    """Rule 12: money of a card that was declined before buys nothing of what another card is just paying for."""
+    shop = fair.shop
+    begun = in_checkout(fair, attempt=2)
+    calls.clear()
+    with pytest.raises(ReservationOver):
+        confirm(shop.engine, begun.key, checkout=1)
+    assert calls.transactions == []
+    assert confirm(shop.engine, begun.key, checkout=2).status == "confirmed"
+    with pytest.raises(ReservationOver):
+        confirm(shop.engine, begun.key, checkout=1)
+    shop.audit()
+
+
 @pytest.mark.parametrize("kind", SINGLES)
 def test_rule_12_what_was_lost_past_the_deadline_is_not_sold(fair: Fair, kind: str) -> None:
     """Rule 12: one of ten lines is another's since: the confirm fails whole; going back gives the others back."""

@@ -250,12 +250,14 @@ class CheckoutMachine(MeetsMishaps, RuleBasedStateMachine):
             self.let_go(key, cart.things)
 
     @precondition(lambda self: self.has(*LIVE))
-    @rule(shop=st.integers(0, 1), data=st.data(), attempt=st.integers(1, 2), mishap=MISHAPS)
-    def confirm(self, shop: int, data: st.DataObject, attempt: int, mishap: Mishap | None) -> None:
-        """Sell what is held or in checkout, whatever the clock says."""
+    @rule(shop=st.integers(0, 1), data=st.data(), ahead=st.sampled_from([0, 0, 0, 1]), mishap=MISHAPS)
+    def confirm(self, shop: int, data: st.DataObject, ahead: int, mishap: Mishap | None) -> None:
+        """Sell what is held, or in checkout for the same attempt, whatever the clock says."""
         key = self.pick(data, *LIVE)
         cart, engine = self.carts[key], self.shops[shop].engine
-        allowed = cart.status in LIVE and self.may_be_sold(key)
+        attempt = (cart.checkout or 1) + ahead
+        is_anothers = cart.status == "checking_out" and cart.checkout != attempt
+        allowed = cart.status in LIVE and not is_anothers and self.may_be_sold(key)
         if self.advance(shop, key, allowed, mishap, lambda: confirm(engine, key, checkout=attempt)):
             cart.status, cart.checkout = "confirmed", attempt
             self.keep(key, cart.things, None)
