@@ -1,5 +1,6 @@
 """The sweeper, once a minute: whatever fell due and slipped through is found by the index of due things."""
 
+import random
 from collections import Counter
 from functools import cache
 from typing import Any
@@ -51,8 +52,12 @@ def _tell_overdue() -> Overdue:
 
 @_metrics.log_metrics
 def handler(_: dict[str, Any], context: Any) -> dict[str, int]:
-    """Expire lapsed holds; take up orders, refunds, price changes and blackouts that broke off; return how many."""
+    """Expire lapsed holds; take up orders, refunds, price changes and blackouts that broke off; return how many.
+
+    Holds come first: what is taken up asks other services than the table, and may use all the time that there is.
+    """
     done = Counter(holds=0, products=0, blackouts=0, orders=0, refunds=0)
+    others: list[Key] = []
     for bucket in range(DUE_BUCKETS):
         after, more = None, True
         while more and context.get_remaining_time_in_millis() > _ENOUGH:
@@ -62,11 +67,20 @@ def handler(_: dict[str, Any], context: Any) -> dict[str, int]:
             except HoldfastError:
                 _logger.exception("bucket left for the next minute", extra={"bucket": bucket})
                 break
-            done.update(filter(None, map(_resumed, keys)))
+            others += [key for key in keys if not is_hold(key)]
             more = after is not None
+    for key in _in_any_order(others):
+        if context.get_remaining_time_in_millis() <= _ENOUGH:
+            break
+        done.update(filter(None, [_resumed(key)]))
     _metrics.add_metric("SweptHolds", MetricUnit.Count, done["holds"])
     _logger.info("swept", extra=done)
     return dict(done)
+
+
+def _in_any_order(keys: list[Key]) -> list[Key]:
+    """Return the keys so that none is always last: each minute has only so much time."""
+    return random.sample(keys, len(keys))
 
 
 def _resumed(key: Key) -> str | None:
@@ -82,6 +96,6 @@ def _resumed(key: Key) -> str | None:
             return "orders"
         if is_refund(key) and resuming.resume_refund(engine(), _refunds(), key):
             return "refunds"
-    except HoldfastError:
-        _logger.exception("what broke off is left for the next minute")
+    except Exception:
+        _logger.exception("what broke off is left for the next minute", extra={"key": key})
     return None

@@ -13,12 +13,13 @@ _T = TypeVar("_T")
 
 
 def until(engine: Engine, seconds: float, look: Callable[[], _T], done: Callable[[_T], bool]) -> _T:
-    """Return what `look` sees once it is `done`, or else when `seconds` are over."""
-    pause = _FIRST
+    """Return what `look` sees once it is `done`, or else when `seconds` are over, those that looking takes included."""
+    started, paused, pause = engine.clock.now(), 0.0, _FIRST
     while True:
         seen = look()
-        if done(seen) or seconds <= 0:
+        left = seconds - max(paused, (engine.clock.now() - started) / 1000)
+        if done(seen) or left <= 0:
             return seen
-        engine.retries.sleep(min(pause, seconds))
-        seconds -= pause
+        engine.retries.sleep(min(pause, left))
+        paused += pause
         pause = min(2 * pause, _LONGEST)

@@ -33,14 +33,13 @@ LONGEST_WAIT = 15
 Prefer = Annotated[
     str | None,
     Header(
-        max_length=200,
         description="`wait=N`: answer with the final state, if it comes within N s; N is at most 15.",
         examples=["wait=10"],
     ),
 ]
 
 _SHOWN = ConfigDict(defer_build=True)
-_WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,4})")
+_WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,4})", re.IGNORECASE)
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _NUMBER_BITS = 60
 

@@ -56,14 +56,12 @@ def answer_again(engine: Engine, workflows: Workflows, key: Key, attempt: int) -
     return order
 
 
-def wait(
-    engine: Engine, workflows: Workflows, key: Key, attempt: int, task_token: str, task_try: int = 0
-) -> None:
+def wait(engine: Engine, workflows: Workflows, key: Key, attempt: int, task_token: str, task_try: int = 0) -> None:
     """Let the task with this token wait for what becomes of an order's `attempt`; what is known answers it at once.
 
     The task's own tries are counted from 0, and the token of a later one stays: what an earlier one says too late is of
-    no use to anybody. Written: the order's token. An order that is not under way in this attempt any more is answered "cancelled". Raises
-    OrderNotFound and Busy.
+    no use to anybody. Written: the order's token. An order that is not under way in this attempt any more is answered
+    "cancelled". Raises OrderNotFound and Busy.
     """
 
     def prepare(order: OrderItem) -> Sequence[Write] | None:

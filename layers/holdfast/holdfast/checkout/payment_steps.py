@@ -112,7 +112,7 @@ def void(desk: PaymentDesk, run: Run) -> str:
         payment = _provider(desk, charge).void(payment, key_for(charge, "void"))
     captured = payment.state is PaymentState.CAPTURED
     money = totals(payment.captured_minor, payment.refunded_minor, 0) if captured else ()
-    _book(desk, run, payment, money)
+    _book(desk, run, payment, money, undoing=True)
     return "captured" if captured else "voided"
 
 
@@ -142,7 +142,7 @@ def refund(desk: PaymentDesk, run: Run) -> str:
         if paid.state is RefundState.FAILED:
             return "failed"
         payment = paid_back(payment, paid)
-    _book(desk, run, payment, totals(payment.captured_minor, payment.refunded_minor, 0))
+    _book(desk, run, payment, totals(payment.captured_minor, payment.refunded_minor, 0), undoing=True)
     return "refunded"
 
 
@@ -233,10 +233,13 @@ def _asked_of_buyer(payment: Payment) -> Sequence[Action]:
     return [OrderItem.status.set(OrderState.AWAITING_PAYMENT.value), OrderItem.action.set(action)]
 
 
-def _book(desk: PaymentDesk, run: Run, payment: Payment, of_order: Sequence[Action] = ()) -> None:
+def _book(
+    desk: PaymentDesk, run: Run, payment: Payment, of_order: Sequence[Action] = (), undoing: bool = False
+) -> None:
     """Write down what the provider's books say of a charge, and with it what that changes of its order, in one write.
 
-    A charge that says more already, since a webhook came first, stays as it is.
+    A charge that says more already, since a webhook or another try came first, stays as it is; so does an order that is
+    being undone, unless the step is one of those that undo it.
     """
     for attempt in desk.engine.retries:
         order, charge = _order(desk, run), _charge(desk, run)
@@ -244,7 +247,7 @@ def _book(desk: PaymentDesk, run: Run, payment: Payment, of_order: Sequence[Acti
         writes: list[Write] = []
         if not _says_more(charge, payment):
             writes.append(booked(charge, payment, desk.engine.clock.now()))
-        if of_order and is_under_way(order, run.attempt):
+        if of_order and is_under_way(order, run.attempt) and bool(order.undoing) == undoing:
             writes.append(writing(order, desk.engine.clock.now(), of_order))
         if not writes:
             return
@@ -258,7 +261,9 @@ def _book(desk: PaymentDesk, run: Run, payment: Payment, of_order: Sequence[Acti
 
 
 def _says_more(charge: ChargeItem, payment: Payment) -> bool:
-    """Return whether a charge was paid, or taken, of which `payment` does not know yet."""
+    """Return whether a charge was paid, taken, or paid back, of which `payment` does not know yet."""
+    if (charge.captured_minor, charge.refunded_minor) > (payment.captured_minor, payment.refunded_minor):
+        return True
     if payment.state is PaymentState.PENDING:
         return charge.status in _SETTLED
     return payment.state is PaymentState.AUTHORISED and charge.status == ChargeState.COMPLETED
