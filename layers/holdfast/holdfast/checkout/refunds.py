@@ -186,7 +186,7 @@ def _quantities(order: OrderItem, wanted: Sequence[Wanted] | None) -> dict[int, 
         if not 0 < quantity <= here:
             faults.append(Fault(f"items.{place}", "There is not that much of this left to give back.", "not_left"))
         elif admitted_beyond(order, wish.line, keep):
-            faults.append(Fault(f"items.{place}", "A ticket of this was let in already.", "already_admitted"))
+            faults.append(Fault(f"items.{place}", "Of a line the highest numbers are given back; one of them was let in.", "already_admitted"))
         else:
             found[wish.line] = found.get(wish.line, 0) + quantity
     if faults or not found:
