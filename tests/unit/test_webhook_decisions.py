@@ -52,7 +52,7 @@ failed              stray  returned -           -          returned  returned  -
 partially_refunded  stray  -        -           -          -         -         -
 refunded            stray  returned -           -          returned  returned  -
 """
-"""The same, once the workflow was told something: that time is over, say."""
+"""The same, once the workflow was told something, that time is over, say, or is undoing what it did."""
 
 WITH_OTHER_MONEY = """
                     none   created          authorised  completed  failed    voided    refunded
@@ -83,10 +83,10 @@ refunded            -      -        -           -          -         -         -
 """The payment was declined, or voided."""
 
 
-def order(status: str, *, told: bool = False, mode: str = "buy") -> OrderItem:
+def order(status: str, *, told: bool = False, mode: str = "buy", undoing: bool | None = None) -> OrderItem:
     """Return an order in its second attempt."""
     outcome = '{"outcome": "deadline"}' if told else None
-    return OrderItem("t#U#u", "O#1", status=status, attempt=2, mode=mode, outcome=outcome)
+    return OrderItem("t#U#u", "O#1", status=status, attempt=2, mode=mode, outcome=outcome, undoing=undoing)
 
 
 def charge(status: str, payment_id: str | None = "pay_1") -> ChargeItem | None:
@@ -124,6 +124,7 @@ def test_money_that_was_asked_for(status: str, charged: str, expected: Transitio
 @pytest.mark.parametrize("state", ["authorised", "captured"])
 def test_money_after_the_workflow_was_told(status: str, charged: str, expected: Transition, state: str) -> None:
     assert decide(order(status, told=True), charge(charged), paid(state), 2) == expected
+    assert decide(order(status, undoing=True), charge(charged), paid(state), 2) == expected
 
 
 @pytest.mark.parametrize(("status", "charged", "expected"), cells(WITH_MONEY))
@@ -149,6 +150,7 @@ def test_another_amount_or_currency(
 def test_a_payment_that_is_not_made(status: str, charged: str, expected: Transition, state: str) -> None:
     assert decide(order(status), charge(charged), paid(state), 2) == expected
     assert decide(order(status, told=True), charge(charged), paid(state), 2) == Transition.KEEP
+    assert decide(order(status, undoing=True), charge(charged), paid(state), 2) == Transition.KEEP
 
 
 @pytest.mark.parametrize("status", list(OrderState))

@@ -88,7 +88,7 @@ def _decide_under_way(order: OrderItem, charge: ChargeItem, payment: Payment) ->
     """
     if charge.status in _KNOWN:
         return Transition.KEEP
-    open_still = charge.status == ChargeState.CREATED and order.outcome is None
+    open_still = charge.status == ChargeState.CREATED and order.outcome is None and not order.undoing
     if has_money(payment):
         if not open_still:
             return Transition.NOT_YET
