@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from holdfast.checkout.payments.port import Payment, PaymentState, RefundState
+from holdfast.checkout.payments.port import Payment, PaymentState, Refund, RefundState
 from holdfast.checkout.payments.razorpay import Razorpay, RazorpaySecret
 from holdfast.platform.errors import ProviderUnavailable, SignatureRefused
 from holdfast.platform.secrets import SecretUnreadable
@@ -18,6 +18,7 @@ from tests.payments.wire import ORDER, TENANT, Answer, Script, payment, request
 KEY_ID, KEY_SECRET = "rzp_test_key", "key_secret_1"
 WEBHOOK_SECRET, OLD_WEBHOOK_SECRET = "webhook_secret_2", "webhook_secret_1"
 NOW = 1_700_000_000_000
+OF_OURS = {"holdfast_refund": "refund-1"}
 NOTES = {"holdfast_tenant": TENANT, "holdfast_order": ORDER, "holdfast_attempt": "1"}
 
 
@@ -316,19 +317,45 @@ def test_a_refund_has_its_key_in_header_and_notes(status: str, state: RefundStat
     made = razorpay.refund(rupees(PaymentState.CAPTURED), 1_500, "refund-1")
     assert (made.id, made.state, made.amount_minor) == ("rfnd_1", state, 1_500)
     sent = json.loads(script.asked[2].content)
+    assert sent == {"amount": 1_500, "speed": "normal", "notes": {"holdfast_refund": "refund-1"}}
     mark = script.asked[2].headers["x-refund-idempotency"]
-    assert sent == {"amount": 1_500, "speed": "normal", "notes": {"holdfast_refund": mark}}
     assert len(mark) >= 10
     assert mark.isalnum()
 
 
 def test_a_refund_is_not_paid_again_even_when_its_key_is_forgotten() -> None:
-    razorpay, script = razorpay_of(listed(paid("captured")), listed(), (200, refund()))
-    razorpay.refund(rupees(PaymentState.CAPTURED), 1_500, "refund-1")
-    notes = json.loads(script.asked[2].content)["notes"]
-    razorpay, script = razorpay_of(listed(paid("captured")), listed(refund(id="rfnd_0"), refund(notes=notes)))
+    made = listed(refund(id="rfnd_0"), refund("failed", id="rfnd_2", notes=OF_OURS), refund(notes=OF_OURS))
+    razorpay, script = razorpay_of(listed(paid("captured")), made)
     assert razorpay.refund(rupees(PaymentState.CAPTURED), 1_500, "refund-1").id == "rfnd_1"
     assert not any(call.startswith("POST") for call in script.calls)
+
+
+def test_a_refund_that_stands_on_a_later_page_is_found() -> None:
+    others = [refund(id=f"rfnd_{number}") for number in range(100)]
+    razorpay, script = razorpay_of(listed(paid("captured")), listed(*others), listed(refund(notes=OF_OURS)))
+    assert razorpay.refund(rupees(PaymentState.CAPTURED), 1_500, "refund-1").id == "rfnd_1"
+    assert [asked.url.params.get("skip") for asked in script.asked] == [None, "0", "100"]
+
+
+def test_a_refund_that_failed_is_made_again_by_a_further_key() -> None:
+    marks = []
+    for made in ([], [refund("failed", notes=OF_OURS)]):
+        razorpay, script = razorpay_of(listed(paid("captured")), listed(*made), (200, refund("pending", id="rfnd_2")))
+        assert razorpay.refund(rupees(PaymentState.CAPTURED), 1_500, "refund-1").id == "rfnd_2"
+        assert json.loads(script.asked[2].content)["notes"] == OF_OURS
+        marks.append(script.asked[2].headers["x-refund-idempotency"])
+    assert marks[0] != marks[1]
+
+
+def test_all_refunds_of_an_order_are_told_with_the_keys_of_those_that_are_ours() -> None:
+    made = listed(refund("failed", notes=OF_OURS), refund(id="rfnd_2", amount=500))
+    razorpay, _ = razorpay_of(listed(paid("captured")), made)
+    assert razorpay.refunds_of("order_1") == [
+        Refund("rfnd_1", RefundState.FAILED, 1_500, key="refund-1"),
+        Refund("rfnd_2", RefundState.PAID, 500),
+    ]
+    razorpay, _ = razorpay_of(listed())
+    assert razorpay.refunds_of("order_1") == []
 
 
 @pytest.mark.parametrize(
@@ -422,6 +449,25 @@ def test_an_event_about_a_refund_or_no_order_tells_of_no_payment() -> None:
         _event("settlement.processed", settlement={"entity": {}}),
     ]
     assert [razorpay.read_event(body, _signed(body), NOW).payment for body in bodies] == [None, None, None]
+    assert script.asked == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "about", "failed"),
+    [
+        ("refund.failed", refund("failed", notes=OF_OURS), "refund-1"),
+        ("refund.failed", refund("failed"), None),
+        ("refund.processed", refund("processed", notes=OF_OURS), None),
+        ("refund.created", refund("pending", notes=OF_OURS), None),
+    ],
+)
+def test_an_event_about_a_refund_tells_whether_it_was_ours_and_failed(
+    kind: str, about: dict[str, Any], failed: str | None
+) -> None:
+    razorpay, script = razorpay_of()
+    body = _event(kind, refund={"entity": about}, payment={"entity": paid("captured")})
+    event = razorpay.read_event(body, _signed(body), NOW)
+    assert (event.payment, event.failed_refund) == (None, failed)
     assert script.asked == []
 
 

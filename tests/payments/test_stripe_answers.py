@@ -9,16 +9,18 @@ import httpx
 import pytest
 
 from holdfast.checkout.payments import signatures
-from holdfast.checkout.payments.port import Payment, PaymentState, RefundState
+from holdfast.checkout.payments.port import Payment, PaymentRequest, PaymentState, Refund, RefundState
 from holdfast.checkout.payments.stripe import VERSION, Stripe, StripeSecret
 from holdfast.platform.errors import ProviderUnavailable, SignatureRefused
 from holdfast.platform.secrets import SecretUnreadable
+from tests.engine.shop import ManualClock
 from tests.payments.wire import ORDER, TENANT, Answer, Script, payment, request
 
 API_KEY = "sk_live_secret_1"
 WEBHOOK_SECRET = "whsec_of_the_tests"
 NOW = 1_700_000_000_000
 SIX_MINUTES = 360_000
+HOUR = 3_600_000
 
 
 def intent(status: str = "requires_capture", **more: Any) -> dict[str, Any]:
@@ -39,16 +41,36 @@ def intent(status: str = "requires_capture", **more: Any) -> dict[str, Any]:
     } | more
 
 
+CONFIRMED = intent()["metadata"] | {"holdfast_confirmed": "true"}
+"""The metadata of an intent that was confirmed with a token, and has its one try."""
+
+LOST_CARD = {"code": "card_declined", "decline_code": "lost_card"}
+
+
 def failure(kind: str, **more: Any) -> dict[str, Any]:
     """An error as Stripe shows it."""
     return {"error": {"type": kind, "message": "For people.", **more}}
 
 
+def refund(status: str = "succeeded", **more: Any) -> dict[str, Any]:
+    """A refund as Stripe shows it, as far as that is of interest."""
+    return {
+        "id": "re_1",
+        "object": "refund",
+        "amount": 1_500,
+        "currency": "usd",
+        "failure_reason": "expired_or_canceled_card" if status == "failed" else None,
+        "metadata": {"holdfast_refund": "refund-1"},
+        "payment_intent": "pi_1",
+        "status": status,
+    } | more
+
+
 def stripe_of(*answers: Answer) -> tuple[Stripe, Script]:
-    """Stripe with a script instead of a server."""
+    """Stripe with a script instead of a server, at a time that stands still."""
     script = Script(*answers)
     secret = StripeSecret.model_validate({"api_key": API_KEY, "webhook_secret": WEBHOOK_SECRET})
-    return Stripe(TENANT, secret, script), script
+    return Stripe(TENANT, secret, script, ManualClock(NOW)), script
 
 
 def test_a_payment_is_asked_for_with_manual_capture_a_key_and_whose_order_it_is() -> None:
@@ -68,6 +90,7 @@ def test_a_payment_is_asked_for_with_manual_capture_a_key_and_whose_order_it_is(
         "metadata[holdfast_attempt]": "1",
         "expand[]": "latest_charge",
         "confirm": "true",
+        "metadata[holdfast_confirmed]": "true",
         "payment_method": "pm_1",
     }
 
@@ -155,15 +178,64 @@ def test_refused_credentials_are_logged_without_them_or_the_token(
     assert not any(secret in logged for secret in (API_KEY, WEBHOOK_SECRET, "pm_token_of_a_card", "api_key_expired"))
 
 
-def test_a_repeat_of_a_lost_create_sends_the_same_key_and_the_same_form() -> None:
-    stripe, script = stripe_of(httpx.ReadTimeout, (200, intent()))
+def asked_before(milliseconds: int) -> PaymentRequest:
+    """A wish to be paid of so long ago."""
+    return replace(request("pm_1"), asked_at=NOW - milliseconds)
+
+
+NOTHING_FOUND: Answer = (200, {"object": "search_result", "data": [], "has_more": False})
+CANNOT_SEARCH: Answer = (400, failure("invalid_request_error", code="search_not_available"))
+
+
+def test_a_payment_whose_answer_was_lost_is_searched_for_and_then_looked_at_as_it_is_now() -> None:
+    stale = (200, {"object": "search_result", "data": [intent()]})
+    stripe, script = stripe_of(stale, (200, intent("succeeded")))
+    found = stripe.find_by_order(asked_before(3 * HOUR))
+    assert found is not None
+    assert (found.id, found.state) == ("pi_1", PaymentState.CAPTURED)
+    assert script.calls == ["GET /v1/payment_intents/search", "GET /v1/payment_intents/pi_1"]
+    named = f"metadata['holdfast_tenant']:'{TENANT}' AND metadata['holdfast_order']:'{ORDER}'"
+    assert script.asked[0].url.params["query"] == f"{named} AND metadata['holdfast_attempt']:'1'"
+
+
+@pytest.mark.parametrize("ago", [HOUR, 30 * HOUR])
+def test_a_payment_that_is_not_found_after_an_hour_was_never_made_and_is_not_made_now(ago: int) -> None:
+    stripe, script = stripe_of(NOTHING_FOUND)
+    assert stripe.find_by_order(asked_before(ago)) is None
+    assert [asked.method for asked in script.asked] == ["GET"]
+
+
+def test_a_payment_that_nobody_says_the_age_of_is_not_made_by_looking_for_it() -> None:
+    stripe, script = stripe_of(NOTHING_FOUND)
+    assert stripe.find_by_order(request("pm_1")) is None
+    assert [asked.method for asked in script.asked] == ["GET"]
+
+
+@pytest.mark.parametrize("unfound", [NOTHING_FOUND, CANNOT_SEARCH])
+def test_a_payment_that_is_too_new_to_be_found_is_asked_for_again_by_the_same_key_and_form(unfound: Answer) -> None:
+    stripe, script = stripe_of(httpx.ReadTimeout, unfound, (200, intent()))
     with pytest.raises(ProviderUnavailable):
-        stripe.authorise(request("pm_1"))
-    found = stripe.find_by_order(request("pm_1"))
+        stripe.authorise(asked_before(0))
+    found = stripe.find_by_order(asked_before(HOUR - 1))
     assert found is not None
     assert found.id == "pi_1"
-    first, second = script.asked
+    first, _, second = script.asked
     assert (first.content, first.headers["idempotency-key"]) == (second.content, second.headers["idempotency-key"])
+
+
+def test_an_old_payment_is_not_taken_for_none_where_it_cannot_be_searched_for() -> None:
+    stripe, script = stripe_of(CANNOT_SEARCH)
+    with pytest.raises(ProviderUnavailable):
+        stripe.find_by_order(asked_before(HOUR))
+    assert [asked.method for asked in script.asked] == ["GET"]
+
+
+def test_of_several_payments_of_an_attempt_the_furthest_counts() -> None:
+    two = (200, {"data": [{"id": "pi_1"}, {"id": "pi_2"}]})
+    stripe, _ = stripe_of(two, (200, intent("canceled")), (200, intent(id="pi_2")))
+    found = stripe.find_by_order(asked_before(0))
+    assert found is not None
+    assert (found.id, found.state) == ("pi_2", PaymentState.AUTHORISED)
 
 
 def test_a_payment_to_be_confirmed_elsewhere_says_where() -> None:
@@ -190,10 +262,13 @@ def test_a_payment_to_be_confirmed_elsewhere_says_where() -> None:
         ("canceled", {"cancellation_reason": "automatic"}, PaymentState.VOIDED, "automatic"),
         (
             "requires_payment_method",
-            {"last_payment_error": {"code": "card_declined", "decline_code": "lost_card"}},
+            {"last_payment_error": LOST_CARD, "metadata": CONFIRMED},
             PaymentState.DECLINED,
             "lost_card",
         ),
+        ("requires_payment_method", {"last_payment_error": LOST_CARD}, PaymentState.PENDING, "lost_card"),
+        ("requires_action", {"last_payment_error": LOST_CARD, "metadata": CONFIRMED}, PaymentState.PENDING, None),
+        ("requires_capture", {"last_payment_error": LOST_CARD}, PaymentState.AUTHORISED, None),
     ],
 )
 def test_every_status_of_an_intent_is_understood(
@@ -268,10 +343,34 @@ def test_every_status_of_a_refund_is_understood(status: str, state: RefundState)
 
 def test_a_refund_is_not_paid_again_even_when_its_key_is_forgotten() -> None:
     """Stripe forgets keys after a day or more; the refund itself says whose it is."""
-    known = {"id": "re_1", "status": "succeeded", "metadata": {"holdfast_refund": "refund-1"}}
-    stripe, script = stripe_of((200, {"data": [{"id": "re_0", "metadata": {}}, known]}))
-    assert stripe.refund(payment("pi_1", PaymentState.CAPTURED), 1_500, "refund-1").id == "re_1"
+    stripe, script = stripe_of((200, {"data": [refund("failed", id="re_0"), refund(metadata={}), refund(id="re_2")]}))
+    assert stripe.refund(payment("pi_1", PaymentState.CAPTURED), 1_500, "refund-1").id == "re_2"
     assert script.calls == ["GET /v1/refunds"]
+
+
+def test_a_refund_that_stands_on_a_later_page_is_found() -> None:
+    first = {"data": [refund(id="re_0", metadata={})], "has_more": True}
+    stripe, script = stripe_of((200, first), (200, {"data": [refund()], "has_more": False}))
+    assert stripe.refund(payment("pi_1", PaymentState.CAPTURED), 1_500, "refund-1").id == "re_1"
+    assert script.asked[1].url.params["starting_after"] == "re_0"
+
+
+@pytest.mark.parametrize("status", ["failed", "canceled"])
+def test_a_refund_that_failed_is_made_again_by_a_further_key(status: str) -> None:
+    gone = [refund(status, id="re_0"), refund(status, id="re_1")]
+    stripe, script = stripe_of((200, {"data": gone}), (200, refund("pending", id="re_2")))
+    made = stripe.refund(payment("pi_1", PaymentState.CAPTURED), 1_500, "refund-1")
+    assert (made.id, made.state) == ("re_2", RefundState.PENDING)
+    assert script.asked[1].headers["idempotency-key"] == "refund-1-2"
+    assert script.form(1)["metadata[holdfast_refund]"] == "refund-1"
+
+
+def test_all_refunds_of_a_payment_are_told_with_the_keys_of_those_that_are_ours() -> None:
+    stripe, _ = stripe_of((200, {"data": [refund("failed"), refund(id="re_2", amount=500, metadata={})]}))
+    assert stripe.refunds_of("pi_1") == [
+        Refund("re_1", RefundState.FAILED, 1_500, "expired_or_canceled_card", "refund-1"),
+        Refund("re_2", RefundState.PAID, 500),
+    ]
 
 
 @pytest.mark.parametrize("code", ["charge_already_refunded", "charge_disputed"])
@@ -329,6 +428,28 @@ def test_an_event_about_something_else_tells_of_no_payment() -> None:
     body = _event({"id": "ch_1", "object": "charge"}, "charge.refunded")
     event = stripe.read_event(body, _signed(body), NOW)
     assert (event.type, event.payment) == ("charge.refunded", None)
+
+
+@pytest.mark.parametrize("kind", ["refund.failed", "refund.updated", "charge.refund.updated"])
+@pytest.mark.parametrize(
+    ("status", "more", "failed"),
+    [
+        ("failed", {}, "refund-1"),
+        ("canceled", {}, "refund-1"),
+        ("failed", {"metadata": {}}, None),
+        ("failed", {"metadata": None}, None),
+        ("succeeded", {}, None),
+        ("pending", {}, None),
+    ],
+)
+def test_an_event_about_a_refund_tells_whether_it_was_ours_and_failed(
+    kind: str, status: str, more: dict[str, Any], failed: str | None
+) -> None:
+    stripe, script = stripe_of()
+    body = _event(refund(status, **more), kind)
+    event = stripe.read_event(body, _signed(body), NOW)
+    assert (event.type, event.payment, event.failed_refund) == (kind, None, failed)
+    assert script.asked == []
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,7 @@ def request_of(charge: ChargeItem, order: OrderItem) -> PaymentRequest:
         currency=charge.currency,
         token=charge.payment_token,
         key=key_for(charge, "authorise"),
+        asked_at=charge.created_at,
     )
 
 

@@ -3,7 +3,7 @@
 Only a service key may name it (PROTOCOL.md 24), so every answer is the one that was asked for.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from holdfast.checkout.payments.port import Payment, PaymentRequest, PaymentState, ProviderEvent, Refund, RefundState
@@ -45,6 +45,10 @@ class External:
     def refund(self, payment: Payment, amount_minor: int, key: str) -> Refund:
         """Return the refund as paid; whoever took the money pays it back."""
         return Refund(f"external-{key}", RefundState.PAID, amount_minor)
+
+    def refunds_of(self, payment_id: str) -> Sequence[Refund]:
+        """Return none: nothing is known here of what was paid back."""
+        return []
 
     def read_event(self, body: bytes, headers: Mapping[str, str], now: int) -> ProviderEvent:
         """Raise SignatureRefused: nobody sends events of these."""

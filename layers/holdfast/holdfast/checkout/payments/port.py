@@ -6,7 +6,7 @@ payment; a business refusal is such an answer. ProviderUnavailable is raised whe
 once.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
@@ -33,7 +33,8 @@ class PaymentRequest:
     """A wish to be paid for an order's attempt.
 
     `token` is what the client was given by the provider for the buyer's means of payment; None where the buyer is to
-    pay with what `Payment.action` says. `key` is the idempotency key, the same for the same attempt.
+    pay with what `Payment.action` says. `key` is the idempotency key, the same for the same attempt; `asked_at` is when
+    (ms) the attempt's charge was written, which is before it was asked for first.
     """
 
     tenant: str
@@ -43,6 +44,7 @@ class PaymentRequest:
     currency: str
     token: str | None
     key: str
+    asked_at: int | None = None
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Payment:
 
     `order_id` and `attempt` are the metadata that we sent with the request, None where the provider has none of ours.
     `action` is what the client needs so that the buyer can pay (shown to the buyer as it is), `reason` why it was
-    declined: a stable word.
+    declined, or while it is pending why the buyer's last try was: a stable word.
     """
 
     id: str
@@ -70,28 +72,34 @@ class RefundState(StrEnum):
     """What a provider's books say of a refund."""
 
     PENDING = "pending"
-    """The provider has taken it on; it is as good as paid unless a webhook says otherwise."""
+    """The provider has taken it on; it is as good as paid unless a webhook says otherwise, perhaps weeks later."""
     PAID = "paid"
     FAILED = "failed"
+    """Refused, or taken on and failed since: the money is the merchant's again."""
 
 
 @dataclass(frozen=True)
 class Refund:
-    """A refund as its provider has it."""
+    """A refund as its provider has it; `key` is what we asked for it with, None for one that is not of ours."""
 
     id: str | None
     state: RefundState
     amount_minor: int
     reason: str | None = None
+    key: str | None = None
 
 
 @dataclass(frozen=True)
 class ProviderEvent:
-    """What a signed webhook says: `payment` as it is after it, where it is about one; None for anything else."""
+    """What a signed webhook says: `payment` as it is after it, where it is about one.
+
+    `failed_refund` is the key of a refund of ours that failed. Both are None for anything else.
+    """
 
     id: str
     type: str
     payment: Payment | None = None
+    failed_refund: str | None = None
 
 
 class Provider(Protocol):
@@ -108,7 +116,10 @@ class Provider(Protocol):
         ...
 
     def find_by_order(self, request: PaymentRequest) -> Payment | None:
-        """Return the payment that an earlier `authorise` of this request made, if it made one; it may make it now."""
+        """Return the payment that an earlier `authorise` of this request made, if it made one.
+
+        One that was asked for so lately that it cannot be looked for yet may be made now.
+        """
         ...
 
     def capture(self, payment: Payment, key: str) -> Payment:
@@ -126,7 +137,14 @@ class Provider(Protocol):
         ...
 
     def refund(self, payment: Payment, amount_minor: int, key: str) -> Refund:
-        """Pay `amount_minor` of a captured payment back; the same key pays once. A refusal is FAILED."""
+        """Pay `amount_minor` of a captured payment back; the same key pays once. A refusal is FAILED.
+
+        Where the refund of this key failed after it was taken on, another is made.
+        """
+        ...
+
+    def refunds_of(self, payment_id: str) -> Sequence[Refund]:
+        """Return every refund of a payment as it is now, whoever asked for it; what was refused is none."""
         ...
 
     def read_event(self, body: bytes, headers: Mapping[str, str], now: int) -> ProviderEvent:

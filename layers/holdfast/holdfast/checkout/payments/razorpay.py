@@ -18,6 +18,7 @@ takes either id.
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 from urllib.parse import quote
@@ -161,17 +162,24 @@ class Razorpay:
         paid = _furthest(self._paid_with(payment.id))
         if paid is None or paid["status"] not in ("captured", "refunded"):
             return Refund(None, RefundState.FAILED, amount_minor, "not_captured")
-        mark = _mark(key)
-        path = f"{_PAYMENTS}/{paid['id']}"
-        made = self._listed(f"{path}/refunds", {"count": _MOST_LISTED})
-        known = next((each for each in made if _notes(each).get("holdfast_refund") == mark), None)
-        if known is not None:
-            return self._refund(known, amount_minor)
-        wanted = {"amount": amount, "speed": "normal", "notes": {"holdfast_refund": mark}}
-        answer = self._calls.post_json(f"{path}/refund", wanted, {"X-Refund-Idempotency": mark})
+        made = [each for each in self._refunds(paid) if _key_of(each) == key]
+        for known in made:
+            if not _has_failed(known):
+                return self._refund(known, amount_minor)
+        wanted = {"amount": amount, "speed": "normal", "notes": {"holdfast_refund": key}}
+        mark = _mark(f"{key}-{len(made)}" if made else key)
+        answer = self._calls.post_json(f"{_PAYMENTS}/{paid['id']}/refund", wanted, {"X-Refund-Idempotency": mark})
         if answer.is_done:
             return self._refund(answer.body, amount_minor)
         return Refund(None, RefundState.FAILED, amount_minor, _reason_in(answer))
+
+    def refunds_of(self, payment_id: str) -> Sequence[Refund]:
+        """Return every refund of what an order was paid with."""
+        paid = _furthest(self._paid_with(payment_id))
+        return [
+            replace(self._refund(each, _AMOUNTS.ours(each["amount"], str(each["currency"]))), key=_key_of(each))
+            for each in (self._refunds(paid) if paid else [])
+        ]
 
     def read_event(self, body: bytes, headers: Mapping[str, str], now: int) -> ProviderEvent:
         """Return what a webhook says; the order that it is about is asked for, as events come in any order.
@@ -184,10 +192,12 @@ class Razorpay:
             kind = str(said["event"])
             about = said["payload"].get("payment", {}).get("entity", {})
             order_id = about.get("order_id") if kind.startswith(("payment.", "order.")) else None
+            refund = said["payload"].get("refund", {}).get("entity", {}) if kind.startswith("refund.") else {}
+            failed_refund = _key_of(refund) if _has_failed(refund) else None
             event_id = headers.get("x-razorpay-event-id") or sha256(body).hexdigest()
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as wrong:
             raise SignatureRefused from wrong
-        return ProviderEvent(event_id, kind, self.find(str(order_id)) if order_id else None)
+        return ProviderEvent(event_id, kind, self.find(str(order_id)) if order_id else None, failed_refund)
 
     def _wanted(self, request: PaymentRequest, amount: int) -> dict[str, Any]:
         """Return the order to make."""
@@ -287,6 +297,16 @@ class Razorpay:
             raise self._calls.puzzled("a list", answer.status)
         return items
 
+    def _refunds(self, paid: _Entity) -> list[_Entity]:
+        """Return a payment's refunds, page by page."""
+        made: list[_Entity] = []
+        while True:
+            query = {"count": _MOST_LISTED, "skip": len(made)}
+            page = self._listed(f"{_PAYMENTS}/{paid['id']}/refunds", query)
+            made += page
+            if len(page) < _MOST_LISTED:
+                return made
+
     def _refund(self, refund: _Entity, amount_minor: int) -> Refund:
         state = _REFUND_STATES.get(str(refund.get("status")))
         if state is None:
@@ -313,6 +333,16 @@ def _notes(entity: _Entity) -> Mapping[str, Any]:
     """Return an entity's notes, which are an empty list where there are none."""
     notes = entity.get("notes")
     return notes if isinstance(notes, dict) else {}
+
+
+def _key_of(refund: _Entity) -> str | None:
+    """Return what we asked for a refund with; None for one of the dashboard's, say."""
+    key = _notes(refund).get("holdfast_refund")
+    return None if key is None else str(key)
+
+
+def _has_failed(refund: _Entity) -> bool:
+    return _REFUND_STATES.get(str(refund.get("status"))) is RefundState.FAILED
 
 
 def _mark(key: str) -> str:

@@ -90,7 +90,7 @@ class Providers:
         if known is not None and known[0] == secret:
             self._made.move_to_end((tenant, name))
             return known[1]
-        made = _made(tenant, name, secret)
+        made = _made(tenant, name, secret, self._clock)
         self._made[tenant, name] = (secret, made)
         if len(self._made) > _KEPT:
             self._made.popitem(last=False)
@@ -103,12 +103,12 @@ def _unusable(tenant: str, name: str, wrong: SecretUnreadable) -> ProviderUnavai
     return ProviderUnavailable()
 
 
-def _made(tenant: str, name: str, secret: Mapping[str, Any]) -> Provider:
+def _made(tenant: str, name: str, secret: Mapping[str, Any], clock: Clock) -> Provider:
     """Return a provider that is reached over HTTP, whose modules are imported once they are needed."""
     if name == PaymentProviderName.STRIPE:
         from holdfast.checkout.payments.stripe import Stripe
 
-        return Stripe.with_secret(tenant, secret)
+        return Stripe.with_secret(tenant, secret, clock)
     from holdfast.checkout.payments.razorpay import Razorpay
 
     return Razorpay.with_secret(tenant, secret)
