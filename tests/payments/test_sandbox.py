@@ -76,6 +76,29 @@ def test_the_same_key_makes_one_payment_and_another_key_another(sandbox: Sandbox
     assert sandbox.authorise(request("tok_success", key="charge-2")).id != first.id
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        request("tok_confirm"),
+        request(None),
+        request("tok_success", amount=5_001),
+        request("tok_success", currency="EUR"),
+        request("tok_success", attempt=2),
+    ],
+)
+def test_a_key_is_good_for_one_payment_only(sandbox: Sandbox, other: PaymentRequest) -> None:
+    """As with Stripe, which keeps what else was sent with a key."""
+    made = sandbox.authorise(request("tok_success"))
+    with pytest.raises(ProviderUnavailable):
+        sandbox.authorise(other)
+    assert sandbox.authorise(request("tok_success")) == made
+
+
+def test_a_payment_of_another_amount_is_found_by_its_key_still(sandbox: Sandbox) -> None:
+    (paid,) = sandbox.act(sandbox.authorise(request("tok_wrong_amount")).id, "pay")
+    assert sandbox.authorise(request("tok_wrong_amount")) == paid
+
+
 def test_another_tenants_payment_is_not_in_these_books(sandbox: Sandbox, store: Store) -> None:
     made = sandbox.authorise(request("tok_success"))
     assert Sandbox(store, "another").find(made.id) is None
@@ -178,6 +201,39 @@ def test_a_refund_is_paid_once_a_key_and_never_beyond_what_was_taken(sandbox: Sa
     assert (found.captured_minor, found.refunded_minor) == (5_000, 5_000)
 
 
+def test_a_key_is_good_for_one_refund_only(sandbox: Sandbox) -> None:
+    taken = sandbox.capture(sandbox.authorise(request("tok_success")), "capture")
+    sandbox.refund(taken, 3_000, "refund-1")
+    with pytest.raises(ProviderUnavailable):
+        sandbox.refund(taken, 2_000, "refund-1")
+
+
+def test_refunds_may_fail_after_they_were_paid_and_are_made_again_by_their_key(sandbox: Sandbox) -> None:
+    taken = sandbox.capture(sandbox.authorise(request("tok_success")), "capture")
+    assert sandbox.fail_refunds(taken.id) == []
+    first, second = sandbox.refund(taken, 3_000, "refund-1"), sandbox.refund(taken, 2_000, "refund-2")
+    failed = sandbox.fail_refunds(taken.id)
+    assert failed == [
+        Refund(first.id, RefundState.FAILED, 3_000, "rejected_by_bank", "refund-1"),
+        Refund(second.id, RefundState.FAILED, 2_000, "rejected_by_bank", "refund-2"),
+    ]
+    assert (sandbox.fail_refunds(taken.id), sandbox.refunds_of(taken.id)) == (failed, failed)
+    found = sandbox.find(taken.id)
+    assert found is not None
+    assert found.refunded_minor == 0
+    again = sandbox.refund(taken, 3_000, "refund-1")
+    assert again.state is RefundState.PAID
+    assert [refund.id for refund in sandbox.refunds_of(taken.id)] == [first.id, second.id, again.id]
+
+
+def test_refunds_that_were_refused_are_none(sandbox: Sandbox) -> None:
+    taken = sandbox.capture(sandbox.authorise(request("tok_refund_fails")), "capture")
+    sandbox.refund(taken, 5_000, "refund")
+    assert sandbox.refunds_of(taken.id) == sandbox.fail_refunds(taken.id) == sandbox.refunds_of("sandbox_none") == []
+    with pytest.raises(NotFound):
+        sandbox.fail_refunds("sandbox_none")
+
+
 def test_what_was_not_taken_is_not_paid_back(sandbox: Sandbox) -> None:
     made = sandbox.authorise(request("tok_success"))
     assert sandbox.refund(made, 1, "refund").state is RefundState.FAILED
@@ -248,6 +304,21 @@ def test_a_webhook_tells_of_the_payment_as_it_is(sandbox: Sandbox, clock: Manual
     assert (event.id, event.type, event.payment) == ("evt_1", "payment.pending", made)
 
 
+def test_a_webhook_tells_that_a_refund_failed(sandbox: Sandbox, clock: ManualClock) -> None:
+    refund = Refund("sandbox_1_refund_1", RefundState.FAILED, 100, key="refund-1")
+    body, headers = sandbox.webhook_of_refund(refund, clock.now(), "evt_1")
+    event = sandbox.read_event(body, headers, clock.now())
+    assert (event.id, event.type, event.payment, event.failed_refund) == ("evt_1", "refund.failed", None, "refund-1")
+
+
+@pytest.mark.parametrize("more", [{}, {"failed_refund": 5}, {"failed_refund": ""}, {"payment": None}])
+def test_a_webhook_that_tells_of_nothing_is_refused(sandbox: Sandbox, clock: ManualClock, more: dict[str, Any]) -> None:
+    body = json.dumps({"id": "evt_1", "type": "refund.failed"} | more).encode()
+    headers = {SIGNATURE_HEADER: signatures.timed_header(body, SANDBOX_WEBHOOK_SECRET, clock.now())}
+    with pytest.raises(SignatureRefused):
+        sandbox.read_event(body, headers, clock.now())
+
+
 @pytest.mark.parametrize("off", [-360_000, 360_000])
 def test_a_webhook_of_six_minutes_ago_or_in_six_minutes_is_refused(
     sandbox: Sandbox, clock: ManualClock, off: int
@@ -291,6 +362,7 @@ STEPS = st.one_of(
     st.just(Book.declined),
     st.just(Book.captured),
     st.just(Book.voided),
+    st.just(Book.refunds_failed),
     st.tuples(st.integers(-10, 6_000), st.sampled_from(["a", "b", "c", "d"])),
 )
 TOKENS = st.one_of(st.none(), st.sampled_from(list(SandboxToken)))
@@ -315,7 +387,8 @@ def test_books_never_take_more_than_was_authorised_nor_give_back_more_than_was_t
             assert step(book) == book
         assert book.captured_minor in (0, book.amount_minor)
         assert (book.captured_minor > 0) == (book.state is PaymentState.CAPTURED)
-        assert 0 <= before.refunded_minor <= book.refunded_minor <= book.captured_minor
+        least = 0 if step is Book.refunds_failed else before.refunded_minor
+        assert 0 <= least <= book.refunded_minor <= book.captured_minor
         paid = [refund.amount_minor for refund in book.refunds.values() if refund.failed is None]
         assert book.refunded_minor == sum(paid)
         assert before.captured_minor <= book.captured_minor

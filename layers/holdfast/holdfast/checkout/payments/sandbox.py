@@ -1,11 +1,12 @@
 """The sandbox: a payment provider that is built in, keeps books, and moves no money.
 
 What it does with a payment is said by the token (`sandbox_book.SandboxToken`), so that every way in which money goes
-astray can be had on demand. A payment's id follows from the key that it is asked for with.
+astray can be had on demand. A payment's id follows from the key that it is asked for with; another payment, or refund,
+under the same key is a fault of whoever asks, and nothing is known then of the one that was asked for.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from hashlib import sha256
 from typing import Annotated, Any, Literal
@@ -30,7 +31,8 @@ SIGNATURE_HEADER = "sandbox-signature"
 _KEPT = 365 * 86_400_000
 """Milliseconds for which a payment is kept in the books."""
 
-SandboxAction = Literal["pay", "decline"]
+SandboxAction = Literal["pay", "decline", "fail_refunds"]
+"""What may be done at the sandbox's page: what the buyer does, or at last the buyer's bank with what was paid back."""
 
 _Text = Annotated[str, Field(min_length=1, max_length=200)]
 _Minor = Annotated[int, Field(ge=0, le=10**15)]
@@ -61,7 +63,8 @@ class _EventTold(BaseModel):
 
     id: _Text
     type: _Text
-    payment: _PaymentTold
+    payment: _PaymentTold | None = None
+    failed_refund: _Text | None = None
 
 
 class Sandbox:
@@ -83,7 +86,10 @@ class Sandbox:
         """Make the payment of this key, or find it made; its item is written if there is none."""
         if request.token == SandboxToken.TIMEOUT:
             raise ProviderUnavailable
-        book, is_new = self._opened(opened(self._id_of(request), request))
+        wanted = opened(self._id_of(request), request)
+        book, is_new = self._opened(wanted)
+        if book.asked != wanted.asked:
+            raise ProviderUnavailable("The key was used for another payment.")
         if is_new and book.token == SandboxToken.LOST_ANSWER:
             raise ProviderUnavailable
         return self._shown(book)
@@ -112,18 +118,28 @@ class Sandbox:
         book = self._changed(payment.id, lambda known: known.refunded(amount_minor, key))
         if book is None:
             raise ProviderUnavailable("The sandbox has no such payment.")
+        if book.refunds[key].amount_minor != amount_minor:
+            raise ProviderUnavailable("The key was used for another refund.")
         return book.refunds[key].shown()
 
+    def refunds_of(self, payment_id: str) -> Sequence[Refund]:
+        """Return every refund of a payment that was paid, if only for a while."""
+        item = self._item(payment_id)
+        return [] if item is None else Book.from_text(item.book).refunds_taken_on()
+
     def read_event(self, body: bytes, headers: Mapping[str, str], now: int) -> ProviderEvent:
-        """Return what a webhook of `webhook` says."""
+        """Return what a webhook of `webhook`, or of `webhook_of_refund`, says."""
         signatures.check_timed(headers.get(SIGNATURE_HEADER, ""), body, [SANDBOX_WEBHOOK_SECRET], now)
         try:
             told = _EventTold.model_validate_json(body)
         except ValidationError as wrong:
             raise SignatureRefused from wrong
-        return ProviderEvent(told.id, told.type, Payment(**vars(told.payment)))
+        if (told.payment is None) == (told.failed_refund is None):
+            raise SignatureRefused
+        payment = None if told.payment is None else Payment(**vars(told.payment))
+        return ProviderEvent(told.id, told.type, payment, told.failed_refund)
 
-    def act(self, payment_id: str, action: SandboxAction) -> list[Payment]:
+    def act(self, payment_id: str, action: Literal["pay", "decline"]) -> list[Payment]:
         """Do what the buyer does at the sandbox's page; return the payments that webhooks are to tell of.
 
         A repeat changes nothing. Raises NotFound for a payment that is not in the books.
@@ -137,11 +153,23 @@ class Sandbox:
         books = [book] if second is None else [book, self._opened(second)[0]]
         return [self._shown(each) for each in books]
 
+    def fail_refunds(self, payment_id: str) -> list[Refund]:
+        """Let every refund of a payment fail that was paid; return those that webhooks are to tell of.
+
+        A repeat changes nothing. Raises NotFound for a payment that is not in the books.
+        """
+        book = self._changed(payment_id, Book.refunds_failed)
+        if book is None:
+            raise NotFound
+        return book.refunds_taken_on()
+
     def webhook(self, payment: Payment, now: int, event_id: str) -> tuple[bytes, dict[str, str]]:
         """Return the body and the headers of a webhook that tells of `payment`, signed at `now` (ms)."""
-        said = {"id": event_id, "type": f"payment.{payment.state}", "payment": asdict(payment)}
-        body = json.dumps(said).encode()
-        return body, {SIGNATURE_HEADER: signatures.timed_header(body, SANDBOX_WEBHOOK_SECRET, now)}
+        return _signed({"id": event_id, "type": f"payment.{payment.state}", "payment": asdict(payment)}, now)
+
+    def webhook_of_refund(self, refund: Refund, now: int, event_id: str) -> tuple[bytes, dict[str, str]]:
+        """Return the body and the headers of a webhook that tells that `refund` failed, signed at `now` (ms)."""
+        return _signed({"id": event_id, "type": "refund.failed", "failed_refund": refund.key}, now)
 
     def _opened(self, book: Book) -> tuple[Book, bool]:
         """Return the book, written unless its payment is in the books already, and whether it was written now."""
@@ -192,6 +220,11 @@ class Sandbox:
 
     def _shown(self, book: Book) -> Payment:
         return book.shown(_action(self._keys.tenant, book.id))
+
+
+def _signed(said: Mapping[str, Any], now: int) -> tuple[bytes, dict[str, str]]:
+    body = json.dumps(said).encode()
+    return body, {SIGNATURE_HEADER: signatures.timed_header(body, SANDBOX_WEBHOOK_SECRET, now)}
 
 
 def _action(tenant: str, payment_id: str) -> dict[str, Any]:

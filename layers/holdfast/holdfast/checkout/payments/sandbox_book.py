@@ -2,6 +2,7 @@
 
 Nothing is ever captured or paid back beyond what the payment is of. Every transition leaves a book that it does not
 apply to as it was, so that making it twice is making it once; refunds, of which there may be several, are kept by key.
+One that fails after it was paid is kept beside the one that is made of its key then.
 """
 
 import json
@@ -47,25 +48,31 @@ _PENDING = frozenset(
     }
 )
 _SETTLED = frozenset({PaymentState.DECLINED, PaymentState.VOIDED})
+_REJECTED = "rejected_by_bank"
+_FAILED = "#"
+"""What a refund's key, which has none of these, is followed by once the refund failed after it was paid."""
 
 
 @dataclass(frozen=True)
 class SandboxRefund:
-    """A refund in the books; `failed` says why it was refused, None for one that was paid."""
+    """A refund in the books; `failed` says why it was refused, or failed later, None for one that was paid."""
 
     id: str
     amount_minor: int
     failed: str | None = None
 
-    def shown(self) -> Refund:
+    def shown(self, key: str | None = None) -> Refund:
         """Return the refund as the port knows it."""
         state = RefundState.PAID if self.failed is None else RefundState.FAILED
-        return Refund(self.id, state, self.amount_minor, self.failed)
+        return Refund(self.id, state, self.amount_minor, self.failed, key)
 
 
 @dataclass(frozen=True)
 class Book:
-    """What the sandbox knows of one payment; `token` is how it behaves, `refunds` are kept by their keys."""
+    """What the sandbox knows of one payment; `token` is how it behaves, `refunds` are kept by their keys.
+
+    `asked` is all that it was asked for with: its key is good for nothing else.
+    """
 
     id: str
     token: SandboxToken
@@ -78,6 +85,7 @@ class Book:
     refunded_minor: int = 0
     reason: str | None = None
     refunds: Mapping[str, SandboxRefund] = field(default_factory=dict)
+    asked: str = ""
 
     def paid(self) -> "Book":
         """Return the book once the buyer has paid."""
@@ -133,6 +141,23 @@ class Book:
             refunded_minor=self.refunded_minor + (amount_minor if failed is None else 0),
             refunds={**self.refunds, key: refund},
         )
+
+    def refunds_failed(self) -> "Book":
+        """Return the book once every refund that was paid has failed since: its key may be asked for another."""
+        if all(refund.failed is not None for refund in self.refunds.values()):
+            return self
+        refunds = {}
+        for place, (key, refund) in enumerate(self.refunds.items()):
+            failed = refund.failed is None
+            refunds[f"{key}{_FAILED}{place}" if failed else key] = (
+                replace(refund, failed=_REJECTED) if failed else refund
+            )
+        return replace(self, refunded_minor=0, refunds=refunds)
+
+    def refunds_taken_on(self) -> list[Refund]:
+        """Return every refund that was paid, those too that failed since, with the keys that they were asked for by."""
+        known = self.refunds.items()
+        return [refund.shown(key.partition(_FAILED)[0]) for key, refund in known if refund.failed in (None, _REJECTED)]
 
     def _refused(self, amount_minor: int) -> str | None:
         if self.state != PaymentState.CAPTURED:
@@ -190,4 +215,7 @@ def opened(payment_id: str, request: PaymentRequest) -> Book:
         order_id=request.order_id,
         attempt=request.attempt,
         reason=reason,
+        asked=json.dumps(
+            [request.amount_minor, request.currency, request.order_id, request.attempt, request.token],
+        ),
     )
