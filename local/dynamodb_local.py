@@ -70,6 +70,7 @@ class DynamoDBLocal:
                 self.__exit__(None, None, None)
                 raise Failure("DynamoDB Local did not start")
             time.sleep(0.1)
+        self._warm_up()
         return self
 
     def __exit__(
@@ -85,12 +86,40 @@ class DynamoDBLocal:
                 self._process.wait()
         self._printed.close()
 
-    def client(self) -> Any:
+    def _warm_up(self) -> None:
+        """Make one request of each kind with time to spare.
+
+        The engine loads its classes with the first of them; on a busy machine that takes longer than the library waits,
+        and an update whose answer came too late is made once more.
+        """
+        from botocore.config import Config
+
+        client = self.client(Config(read_timeout=60, retries={"total_max_attempts": 1}))
+        key = {"pk": {"S": "-"}}
+        counted = {"UpdateExpression": "ADD #n :one", "ConditionExpression": "attribute_not_exists(held)"}
+        counted |= {"ExpressionAttributeNames": {"#n": "n"}, "ExpressionAttributeValues": {":one": {"N": "1"}}}
+        client.create_table(
+            TableName="warm-up",
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        )
+        client.put_item(TableName="warm-up", Item=key)
+        client.update_item(TableName="warm-up", Key=key, ReturnValues="ALL_NEW", **counted)
+        client.get_item(TableName="warm-up", Key=key, ConsistentRead=True)
+        client.batch_get_item(RequestItems={"warm-up": {"Keys": [key]}})
+        client.transact_write_items(TransactItems=[{"Update": {"TableName": "warm-up", "Key": key, **counted}}])
+        asked = {"KeyConditionExpression": "pk = :pk", "ExpressionAttributeValues": {":pk": {"S": "-"}}}
+        client.query(TableName="warm-up", **asked)
+        client.delete_table(TableName="warm-up")
+
+    def client(self, config: Any = None) -> Any:
         """A boto3 client of it."""
         import boto3
 
         return boto3.client(
             "dynamodb",
+            config=config,
             endpoint_url=self.endpoint_url,
             region_name=REGION,
             aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
