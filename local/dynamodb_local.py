@@ -96,8 +96,12 @@ class DynamoDBLocal:
 
         client = self.client(Config(read_timeout=60, retries={"total_max_attempts": 1}))
         key = {"pk": {"S": "-"}}
-        counted = {"UpdateExpression": "ADD #n :one", "ConditionExpression": "attribute_not_exists(held)"}
-        counted |= {"ExpressionAttributeNames": {"#n": "n"}, "ExpressionAttributeValues": {":one": {"N": "1"}}}
+        counted: dict[str, Any] = {
+            "UpdateExpression": "ADD #n :one",
+            "ConditionExpression": "attribute_not_exists(held)",
+            "ExpressionAttributeNames": {"#n": "n"},
+            "ExpressionAttributeValues": {":one": {"N": "1"}},
+        }
         client.create_table(
             TableName="warm-up",
             BillingMode="PAY_PER_REQUEST",
@@ -109,7 +113,7 @@ class DynamoDBLocal:
         client.get_item(TableName="warm-up", Key=key, ConsistentRead=True)
         client.batch_get_item(RequestItems={"warm-up": {"Keys": [key]}})
         client.transact_write_items(TransactItems=[{"Update": {"TableName": "warm-up", "Key": key, **counted}}])
-        asked = {"KeyConditionExpression": "pk = :pk", "ExpressionAttributeValues": {":pk": {"S": "-"}}}
+        asked: dict[str, Any] = {"KeyConditionExpression": "pk = :pk", "ExpressionAttributeValues": {":pk": {"S": "-"}}}
         client.query(TableName="warm-up", **asked)
         client.delete_table(TableName="warm-up")
 
