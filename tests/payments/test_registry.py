@@ -9,7 +9,7 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import ConnectTimeoutError
+from botocore.exceptions import ClientError, ConnectTimeoutError
 from moto import mock_aws
 
 from holdfast.checkout.payment_settings import PaymentProviderName, ProvidersUsed
@@ -279,6 +279,57 @@ def test_a_parameter_store_that_does_not_answer_says_nothing_of_the_secret(
     with pytest.raises(SecretUnreadable) as raised:
         SecretParameters("/holdfast").read("payments/demo/stripe")
     assert not isinstance(raised.value, SecretMissing)
+
+
+def test_a_secret_is_used_as_it_was_while_the_parameter_store_does_not_answer(
+    parameters: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    name = "/holdfast/payments/demo/stripe"
+    parameters.put_parameter(Name=name, Value=json.dumps(STRIPE), Type="SecureString")
+    store = SecretParameters("/holdfast")
+    store.read("payments/demo/stripe")
+    asked = []
+
+    def throttled(**_: Any) -> None:
+        asked.append(1)
+        raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "Rate exceeded"}}, "GetParameter")
+
+    real = secrets.client().get_parameter
+    monkeypatch.setattr(secrets.client(), "get_parameter", throttled)
+    _forget_after_five_minutes()
+    assert [store.read("payments/demo/stripe") for _ in range(3)] == [STRIPE] * 3
+    assert len(asked) == 1
+    assert "a secret is used as it was" in caplog.text
+    assert not any(value in str(vars(record)) for record in caplog.records for value in STRIPE.values())
+
+    new = STRIPE | {"api_key": "sk_test_67890"}
+    parameters.put_parameter(Name=name, Value=json.dumps(new), Type="SecureString", Overwrite=True)
+    monkeypatch.setattr(secrets.client(), "get_parameter", real)
+    later = time.monotonic() + 61
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    assert store.read("payments/demo/stripe") == new
+
+
+def test_a_secret_that_was_taken_away_is_not_used_as_it_was(parameters: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "/holdfast/payments/demo/stripe"
+    parameters.put_parameter(Name=name, Value=json.dumps(STRIPE), Type="SecureString")
+    store = SecretParameters("/holdfast")
+    store.read("payments/demo/stripe")
+    parameters.delete_parameter(Name=name)
+    _forget_after_five_minutes()
+    with pytest.raises(SecretMissing):
+        store.read("payments/demo/stripe")
+    monkeypatch.setattr(secrets.client(), "get_parameter", _no_answer)
+    later = time.monotonic() + 61
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    with pytest.raises(SecretUnreadable):
+        store.read("payments/demo/stripe")
+
+
+def test_the_parameter_store_is_asked_slower_where_it_is_asked_too_much_and_in_time_for_a_step(parameters: Any) -> None:
+    config = secrets.client().meta.config
+    assert config.retries == {"mode": "adaptive", "total_max_attempts": 5}
+    assert (config.connect_timeout + config.read_timeout) * 5 <= 15
 
 
 def _no_answer(**_: Any) -> None:

@@ -1,7 +1,8 @@
 """Secrets: SecureString parameters of AWS Systems Manager, each a JSON object, all under one prefix.
 
 They are kept for five minutes, so that is how long a replaced one goes on being used; that one is not there is believed
-for a minute. Nothing here says, logs or raises what a secret holds.
+for a minute. Where the store does not answer, or not so many, what it answered last is used for another minute, and so
+on. Nothing here says, logs or raises what a secret holds.
 """
 
 import json
@@ -10,13 +11,19 @@ from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
+from aws_lambda_powertools import Logger
+
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.parameters.ssm import SSMProvider
 
 _KEPT_SECONDS = 300
 _MISSING_SECONDS = 60
+_STALE_SECONDS = 60
 _MOST_MISSING = 1_000
 """Secrets that are remembered not to be there: anybody may ask for those of tenants that do not exist."""
+
+
+_logger = Logger()
 
 
 class SecretUnreadable(Exception):
@@ -42,6 +49,8 @@ class SecretParameters:
         """Take the prefix, such as `/holdfast`."""
         self._prefix = prefix
         self._missing: dict[str, float] = {}
+        self._last: dict[str, str] = {}
+        self._unasked: dict[str, float] = {}
 
     def read(self, name: str) -> Mapping[str, Any]:
         """Return the secret at `<prefix>/<name>`; raises SecretMissing and SecretUnreadable."""
@@ -51,25 +60,39 @@ class SecretParameters:
         now = time.monotonic()
         if self._missing.get(path, 0) > now:
             raise SecretMissing(f"{path} is not there")
+        if self._unasked.get(path, 0) > now:
+            return _read(path, self._last[path])
         try:
-            text = _parameters().get(path, max_age=_KEPT_SECONDS, decrypt=True)
+            text = str(_parameters().get(path, max_age=_KEPT_SECONDS, decrypt=True))
         except GetParameterError as wrong:
             if _is_missing(wrong):
+                self._last.pop(path, None)
                 self._remember_missing(path, now)
                 raise SecretMissing(f"{path} is not there") from wrong
-            raise SecretUnreadable(f"{path} cannot be read: {wrong}") from wrong
-        try:
-            found = json.loads(str(text))
-        except (ValueError, RecursionError):
-            raise SecretUnreadable(f"{path} is not JSON") from None
-        if not isinstance(found, dict):
-            raise SecretUnreadable(f"{path} is not a JSON object")
+            if path not in self._last:
+                raise SecretUnreadable(f"{path} cannot be read: {wrong}") from wrong
+            _logger.warning("a secret is used as it was", extra={"secret": path, "why": str(wrong)})
+            self._unasked[path] = now + _STALE_SECONDS
+            text = self._last[path]
+        found = _read(path, text)
+        self._last[path] = text
         return found
 
     def _remember_missing(self, path: str, now: float) -> None:
         if len(self._missing) >= _MOST_MISSING:
             self._missing.clear()
         self._missing[path] = now + _MISSING_SECONDS
+
+
+def _read(path: str, text: str) -> Mapping[str, Any]:
+    """Return the JSON object that a secret is; raises SecretUnreadable."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        raise SecretUnreadable(f"{path} is not JSON") from None
+    if not isinstance(found, dict):
+        raise SecretUnreadable(f"{path} is not a JSON object")
+    return found
 
 
 def _is_missing(wrong: Exception) -> bool:
@@ -80,12 +103,15 @@ def _is_missing(wrong: Exception) -> bool:
 
 @cache
 def client() -> Any:
-    """Return the Systems Manager client, made once, with time-outs far inside a function's own."""
+    """Return the Systems Manager client, made once, with time-outs far inside a function's own.
+
+    Parameters are given out 40 a second to a whole account, unless it pays for more: it slows down where that is met.
+    """
     import boto3
     from botocore.config import Config
 
     return boto3.client(
-        "ssm", config=Config(connect_timeout=1, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 2})
+        "ssm", config=Config(connect_timeout=1, read_timeout=2, retries={"mode": "adaptive", "total_max_attempts": 5})
     )
 
 
