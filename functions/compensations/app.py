@@ -9,7 +9,6 @@ from aws_lambda_powertools import Logger
 
 from holdfast.checkout import resuming
 from holdfast.platform.dynamodb import connect
-from holdfast.platform.errors import HoldfastError
 from holdfast.platform.settings import WorkflowSettings, settings
 from holdfast.platform.workflows import StepFunctions, Workflows
 from holdfast.reservations.engine import Engine
@@ -39,7 +38,8 @@ def handler(event: dict[str, Any], _: Any) -> dict[str, Any]:
     for record in event["Records"]:
         try:
             resuming.take_up(engine(), machines(), json.loads(record["body"]), record["messageId"])
-        except (ValueError, RecursionError, HoldfastError):
+        except Exception:
+            # Whatever is wrong with one message, the others are taken up.
             _logger.exception("not taken up")
             failures.append(record["messageId"])
     _logger.info("taken up", extra={"messages": len(event["Records"]), "failures": len(failures)})

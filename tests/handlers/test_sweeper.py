@@ -13,6 +13,8 @@ from holdfast.reservations.engine import Engine
 from tests.handlers.account import TABLE, Aws, HandMovedClock
 from tests.handlers.gateway import Api, LambdaContext, load
 from tests.handlers.stream import changed, holds
+from tests.handlers.test_orders import bought, checked_out, held, product_line, read, refunded
+from tests.workflow import Machines
 
 NOTHING = {"holds": 0, "products": 0, "blackouts": 0, "orders": 0, "refunds": 0}
 
@@ -162,3 +164,68 @@ def test_one_hold_whose_counters_are_broken_stands_in_no_others_way(api: Api, aw
     assert sweep()["holds"] == 30
     assert api.units(product) == (40, 40, 0, 0)
     assert [item["status"]["S"] for item in holds(aws)].count("held") == 1
+
+
+def test_an_order_whose_workflow_was_never_started_is_started(
+    api: Api, clock: HandMovedClock, machines: Machines
+) -> None:
+    """PROTOCOL.md 21: a start that was lost or throttled leaves the order for the sweeper."""
+    product = api.new_product(5, price="9.99")
+    machines.holding_back = True
+    order = checked_out(api, held(api, product_line(product)))
+    machines.runs.clear()
+    machines.holding_back = False
+    clock.advance(64)
+    assert sweep()["orders"] == 0
+    clock.advance(2)
+    assert sweep() == NOTHING | {"orders": 1}
+    assert read(api, order)["status"] == "completed"
+    clock.advance(3_600)
+    assert sweep() == NOTHING
+
+
+def test_an_order_whose_workflow_ended_without_closing_it_is_walked_back(
+    api: Api, clock: HandMovedClock, machines: Machines
+) -> None:
+    """PROTOCOL.md 21: what is in checkout and whose run is not running is compensated."""
+    product = api.new_product(5, price="9.99")
+    order = checked_out(api, held(api, product_line(product)), "tok_confirm")
+    ((_, run),) = machines.runs
+    machines.stop(run)
+    clock.advance(606)
+    assert sweep() == NOTHING | {"holds": 1}
+    assert read(api, order)["status"] == "awaiting_payment", "nobody listens"
+    clock.advance(60)
+    assert sweep()["orders"] == 1
+    assert read(api, order)["status"] == "expired"
+    clock.advance(3_600)
+    assert sweep()["orders"] == 0
+    assert api.units(product) == (5, 5, 0, 0)
+
+
+def test_a_refund_whose_workflow_was_never_started_is_started(
+    api: Api, clock: HandMovedClock, machines: Machines
+) -> None:
+    product = api.new_product(5, price="9.99")
+    order = bought(api, product_line(product))
+    machines.holding_back = True
+    assert refunded(api, order).status == 202
+    machines.runs.clear()
+    machines.holding_back = False
+    clock.advance(66)
+    assert sweep() == NOTHING | {"refunds": 1}
+    assert read(api, order)["status"] == "refunded"
+    assert api.units(product) == (5, 5, 0, 0)
+    clock.advance(3_600)
+    assert sweep() == NOTHING
+
+
+def test_a_checkout_whose_time_is_over_is_told(api: Api, clock: HandMovedClock) -> None:
+    product = api.new_product(5, price="9.99")
+    order = checked_out(api, held(api, product_line(product)), "tok_confirm")
+    clock.advance(606)
+    swept = sweep()
+    assert swept["holds"] == 1
+    assert read(api, order)["status"] == "expired"
+    assert api.units(product) == (5, 5, 0, 0)
+    assert sweep() == NOTHING
