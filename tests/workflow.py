@@ -11,8 +11,9 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -139,6 +140,8 @@ class _Trouble:
     last: float
     before: Callable[[], None] | None = None
     after: Callable[[], None] | None = None
+    asleep: bool = False
+    """Whether the call is made after all, later."""
 
 
 class Machines:
@@ -158,6 +161,7 @@ class Machines:
         self.holding_back = False
         """Whether runs that are started wait for `go`, as they do for a moment on AWS."""
         self._troubles: list[_Trouble] = []
+        self._asleep: dict[tuple[str, str], tuple[Run, State, str | None]] = {}
         self._lock = threading.RLock()
 
     def kill(self, state: str, call: int = 1) -> None:
@@ -176,6 +180,21 @@ class Machines:
         else:
             trouble.before = _raising("StepFault")
         self._troubles.append(trouble)
+
+    def delay(self, state: str) -> None:
+        """Let every call of a state be given up before its effect, which comes when `wake` says, until it is mended.
+
+        That is how a function meets its task that was frozen, or cut off, for longer than the workflow waited.
+        """
+        fail = _raising("Lambda.Unknown")
+        self._troubles.append(_Trouble(state, self.calls[state] + 1, float("inf"), before=fail, asleep=True))
+
+    def wake(self) -> None:
+        """Let the last call of each state have its effect that was given up before it; its answer reaches nobody."""
+        asleep, self._asleep = self._asleep, {}
+        for run, state, token in asleep.values():
+            with suppress(Failed):
+                self._call(run, state, token)
 
     def mend(self, state: str) -> None:
         """Let nothing more happen to a state's calls."""
@@ -289,6 +308,8 @@ class Machines:
             troubles = [each for each in self._troubles if each.state == run.at and each.first <= number <= each.last]
         failed: Failed | None = None
         result: Any = None
+        if any(trouble.asleep for trouble in troubles):
+            self._asleep[run.name, run.at] = replace(run, data=deepcopy(run.data)), state, token
         try:
             for trouble in troubles:
                 if trouble.before is not None:
