@@ -12,7 +12,6 @@ from holdfast.catalogue.halls import blackouts
 from holdfast.catalogue.products import terms
 from holdfast.checkout import overdue, resuming
 from holdfast.platform.dynamodb import connect
-from holdfast.platform.errors import HoldfastError
 from holdfast.platform.settings import WorkflowSettings, settings
 from holdfast.platform.tables import DUE_BUCKETS, Key, is_blackout, is_hold, is_order, is_refund, product_of
 from holdfast.platform.workflows import StepFunctions, Workflows
@@ -24,6 +23,8 @@ GRACE = 5_000
 
 _ENOUGH = 10_000
 """Milliseconds of its own time that the sweeper leaves unused; the next minute goes on."""
+
+_LEFT = "left"
 
 _logger = Logger()
 _metrics = Metrics()
@@ -64,8 +65,10 @@ def handler(_: dict[str, Any], context: Any) -> dict[str, int]:
             try:
                 keys, after = engine().store.query_due(bucket, engine().clock.now() - GRACE, after)
                 done["holds"] += sweep(engine(), [key for key in keys if is_hold(key)], _tell_overdue())
-            except HoldfastError:
+            except Exception:
+                # Whatever is wrong with one bucket, the others are swept.
                 _logger.exception("bucket left for the next minute", extra={"bucket": bucket})
+                done[_LEFT] += 1
                 break
             others += [key for key in keys if not is_hold(key)]
             more = after is not None
@@ -73,6 +76,7 @@ def handler(_: dict[str, Any], context: Any) -> dict[str, int]:
         if context.get_remaining_time_in_millis() <= _ENOUGH:
             break
         done.update(filter(None, [_resumed(key)]))
+    _metrics.add_metric("SweepLeft", MetricUnit.Count, done.pop(_LEFT, 0))
     _metrics.add_metric("SweptHolds", MetricUnit.Count, done["holds"])
     _logger.info("swept", extra=done)
     return dict(done)
@@ -84,7 +88,10 @@ def _in_any_order(keys: list[Key]) -> list[Key]:
 
 
 def _resumed(key: Key) -> str | None:
-    """Take up what broke off at `key`; return what it was, or None where there was nothing, or it was not taken up."""
+    """Take up what broke off at `key`; return what it was, or None where there was nothing to take up.
+
+    What could not be taken up is left for the next minute, whatever was wrong with it.
+    """
     try:
         if product_of(key) is not None:
             terms.resume(engine(), key)
@@ -98,4 +105,5 @@ def _resumed(key: Key) -> str | None:
             return "refunds"
     except Exception:
         _logger.exception("what broke off is left for the next minute", extra={"key": key})
+        return _LEFT
     return None

@@ -7,7 +7,7 @@ from typing import Any
 
 import boto3
 
-from holdfast.platform.tables import Key, Keys, key_of
+from holdfast.platform.tables import Key, Keys, key_of, reservation_of
 from tests.infrastructure.world import TENANT, LambdaContext, World
 
 CART = "/api/v1/reservations"
@@ -31,6 +31,7 @@ def check_everything_out(world: World, lines: list[Line], ticket: str) -> None:
     _pay_at_the_sandbox(world, lines)
     _buy_in_other_views(world, lines)
     _fail_to_pay(world, lines, standing)
+    _find_checkouts_whose_order_is_over(world, lines)
     _be_paid_late(world, lines)
     _pay_for_an_order_of_the_marketplace(world, ticket)
     _ask_for_credentials(world, standing)
@@ -130,15 +131,39 @@ def _be_paid_late(world: World, lines: list[Line]) -> None:
     orders = [_check_out(world, _hold(world, lines, 1), "tok_pay_late")]
     orders.append(_check_out(world, _hold(world, _one_of(lines), 1), "tok_never"))
     time.sleep(1.1)
-    (first, *_) = [item for item in _items() if item.get("status") == {"S": "checking_out"}]
-    body = {name: first[name]["S"] for name in ("pk", "sk")} | {"expires_at": int(first["due"]["N"])}
-    message = {"messageId": "1", "body": json.dumps(body)}
-    assert world.invoke("expiry", {"Records": [message]}) == {"batchItemFailures": []}
+    _tell_expiry(world)
     swept = _sweep(world)
     assert swept["holds"] >= 1
     _act(world, orders[0], "pay")
     order = world.request("orders", "GET", f"{ORDERS}/{orders[0]['id']}")
     assert order["status"] == "completed"
+
+
+def _find_checkouts_whose_order_is_over(world: World, lines: list[Line]) -> None:
+    """Have a message and the sweeper find something of every kind in checkout that no workflow is at any more."""
+    for told in (_tell_expiry, _sweep):
+        held = _hold(world, lines)
+        order = Keys(TENANT).by_order_id(_check_out(world, held, "tok_confirm")["id"])
+        assert order is not None
+        record, long_ago = reservation_of(order), int(time.time() * 1000) - 60_000
+        _set(order, "status", {"S": "payment_failed"})
+        for name in ("expires_at", "due"):
+            _set(record, name, {"N": str(long_ago)})
+        told(world)
+        assert world.request("reservations", "GET", f"{CART}/{held}")["status"] == "held"
+        world.request("reservations", "DELETE", f"{CART}/{held}")
+
+
+def _tell_expiry(world: World) -> None:
+    """Send the message of what is in checkout and overdue."""
+    found, *_ = [item for item in _items() if item.get("status") == {"S": "checking_out"} and _is_past(item)]
+    body = {name: found[name]["S"] for name in ("pk", "sk")} | {"expires_at": int(found["due"]["N"])}
+    message = {"messageId": "1", "body": json.dumps(body)}
+    assert world.invoke("expiry", {"Records": [message]}) == {"batchItemFailures": []}
+
+
+def _is_past(item: dict[str, Any]) -> bool:
+    return int(item["due"]["N"]) < time.time() * 1000
 
 
 def _pay_for_an_order_of_the_marketplace(world: World, ticket: str) -> None:
@@ -179,6 +204,9 @@ def _take_up_what_broke_off(world: World, lines: list[Line]) -> None:
             _set(key_of(item), "due", {"N": "1"})
     swept = _sweep(world)
     assert (swept["orders"] >= 1, swept["refunds"]) == (True, 1)
+    world.machines.fail("CompleteOrder")
+    _check_out(world, _hold(world, lines), "tok_success")
+    world.machines.mend("CompleteOrder")
     letters = [*world.machines.letters, {"machine": "refund", "run": _a_refund()}]
     records = [{"messageId": str(place), "body": json.dumps(letter)} for place, letter in enumerate(letters)]
     assert world.invoke("compensations", {"Records": records}) == {"batchItemFailures": []}

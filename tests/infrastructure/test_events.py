@@ -77,7 +77,7 @@ def test_dead_letters_are_kept_as_long_as_sqs_can_and_raise_an_alarm(of_type: Of
     watched = {
         dimension["Value"]["Fn::GetAtt"][0]
         for alarm in of_type("AWS::CloudWatch::Alarm").values()
-        for dimension in alarm["Dimensions"]
+        for dimension in alarm.get("Dimensions", ())
         if dimension["Name"] == "QueueName"
     }
     dead = set(queues) - consumed
