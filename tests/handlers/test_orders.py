@@ -243,11 +243,20 @@ def test_cancelling_after_a_declined_payment_lets_go_of_what_is_held(api: Api) -
     assert cancelled(api.as_user("alice"), order).json == answer.json
 
 
-def test_cancelling_a_failed_payment_whose_hold_ran_out_changes_nothing(api: Api, clock: HandMovedClock) -> None:
+def test_lines_that_are_not_paid_are_held_until_the_hold_runs_out(api: Api, clock: HandMovedClock) -> None:
+    order = checked_out(api, held(api, product_line(api.new_product(10, price=1))), pay_with="tok_decline")
+    assert order["lines"][0]["state"] == "held"
+    assert order["deadline"] is not None
+    clock.advance(3_600)
+    shown = api.get(f"/api/v1/orders/{order['id']}").json
+    assert (shown["status"], shown["lines"][0]["state"]) == ("payment_failed", "expired")
+
+
+def test_cancelling_a_failed_payment_whose_hold_ran_out_closes_it(api: Api, clock: HandMovedClock) -> None:
     order = checked_out(api, held(api, product_line(api.new_product(10, price=1))), pay_with="tok_decline")
     clock.advance(3_600)
     answer = cancelled(api, order)
-    assert (answer.status, answer.json["status"]) == (200, "payment_failed")
+    assert (answer.status, answer.json["status"]) == (200, "cancelled")
 
 
 def test_staff_cancel_what_is_bought_and_all_of_it_is_paid_back(api: Api) -> None:
