@@ -50,3 +50,10 @@ def queued(*bodies: str) -> dict[str, Any]:
             for number, body in enumerate(bodies)
         ]
     }
+
+
+def without_images(record: Any) -> Any:
+    """Return a record as it lies in the dead letters."""
+    if not isinstance(record, dict):
+        return record
+    return {name: without_images(value) for name, value in record.items() if name not in ("NewImage", "OldImage")}

@@ -9,7 +9,7 @@ import pytest
 from holdfast.platform import queues
 from tests.handlers.account import Aws, HandMovedClock
 from tests.handlers.gateway import Api, LambdaContext, load
-from tests.handlers.stream import changed, holds, message_of, record
+from tests.handlers.stream import changed, holds, message_of, record, without_images
 
 
 def schedule(*records: Any) -> list[str]:
@@ -109,12 +109,6 @@ def test_a_malformed_record_is_quarantined_and_stands_in_no_others_way(
     assert len(sent) == 1
     (quarantined,) = aws.messages(aws.dead_letters)
     assert json.loads(quarantined["Body"]) == without_images(malformed)
-
-
-def without_images(record: Any) -> Any:
-    if not isinstance(record, dict):
-        return record
-    return {name: without_images(value) for name, value in record.items() if name not in ("NewImage", "OldImage")}
 
 
 def test_what_is_quarantined_shows_no_image(hold: dict[str, Any], aws: Aws, sent: list[dict[str, Any]]) -> None:
