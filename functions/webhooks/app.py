@@ -8,11 +8,14 @@ from typing import Annotated, Literal
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from aws_lambda_powertools.event_handler.openapi.params import Path
+from aws_lambda_powertools.metrics import MetricUnit, single_metric
 from pydantic import BaseModel, ConfigDict, Field
 
 from holdfast.checkout import webhooks
+from holdfast.checkout.failed_refunds import REFUND_FAILED
 from holdfast.checkout.payment_settings import ProvidersUsed
 from holdfast.checkout.payments.registry import Providers
+from holdfast.checkout.payments.sandbox import SandboxAction
 from holdfast.platform import http
 from holdfast.platform.dynamodb import connect
 from holdfast.platform.errors import Busy, NotFound, ProviderNotUsed, SignatureRefused
@@ -51,15 +54,15 @@ class Received(BaseModel):
 
 
 class SandboxBody(BaseModel):
-    """What the buyer does at the sandbox's page."""
+    """What the buyer does at the sandbox's page, or in the end the buyer's bank with all that was paid back."""
 
     model_config = ConfigDict(extra="forbid")
 
-    action: Literal["pay", "decline"] = Field(examples=["pay"])
+    action: SandboxAction = Field(examples=["pay"])
 
 
 class SandboxActed(Received):
-    """The buyer did it; `taken_as` says by payment what its webhook was taken as."""
+    """It was done; `taken_as` says by payment, or refund, what its webhook was taken as."""
 
     taken_as: dict[str, str] = Field(examples=[{"sandbox_0123456789abcdef01234567": "paid"}])
 
@@ -87,7 +90,7 @@ def desk() -> webhooks.Desk:
 def receive(provider: ProviderInPath, tenant: TenantInPath) -> Received:
     """Take in a provider's webhook, once however often it is sent; what is not about an order of ours is no error."""
     try:
-        webhooks.receive(desk(), tenant, provider, http.raw_body(app), app.current_event.headers)
+        _count(webhooks.receive(desk(), tenant, provider, http.raw_body(app), app.current_event.headers))
     except ProviderNotUsed:
         raise NotFound from None
     return Received()
@@ -100,11 +103,21 @@ def receive(provider: ProviderInPath, tenant: TenantInPath) -> Received:
     responses=http.answers(200, "It is done, and its webhooks were taken in.", NotFound, Busy),
 )
 def act(tenant: TenantInPath, payment_id: PaymentInPath, body: SandboxBody) -> SandboxActed:
-    """Do what a buyer does at the sandbox's page, where the tenant uses the sandbox."""
+    """Do what a buyer does at the sandbox's page, or the buyer's bank, where the tenant uses the sandbox."""
     try:
-        return SandboxActed(taken_as=webhooks.act_in_sandbox(desk(), tenant, payment_id, body.action))
+        taken_as = webhooks.act_in_sandbox(desk(), tenant, payment_id, body.action)
     except ProviderNotUsed:
         raise NotFound from None
+    _count(*taken_as.values())
+    return SandboxActed(taken_as=taken_as)
+
+
+def _count(*taken_as: str) -> None:
+    """Count the refunds that failed after they were paid back: an alarm is on them."""
+    failed = taken_as.count(REFUND_FAILED)
+    if failed:
+        with single_metric("RefundsFailedLater", MetricUnit.Count, failed):
+            pass
 
 
 handler = http.entry(app, public=True, raw={"POST /webhooks/{provider}/{tenant}"}, most_bytes=MAX_BODY_BYTES)

@@ -447,6 +447,24 @@ def test_the_sandbox_s_page_pays_as_a_buyer_does(buyer: Buyer) -> None:
     assert buyer.ending() == BOUGHT
 
 
+def test_the_buyer_s_bank_may_send_back_what_was_paid_back(buyer: Buyer, capsys: pytest.CaptureFixture[str]) -> None:
+    buyer.cancel()
+    buyer.check_out("tok_pay_late", user="bob")
+    buyer.cancel()
+    assert buyer.act("fail_refunds").json["taken_as"] == {}
+    buyer.act()
+    assert buyer.ending() == ("cancelled", "cancelled", "refunded", (5, 0, 0))
+    capsys.readouterr()
+    for _ in range(2):
+        answer = buyer.act("fail_refunds")
+        assert answer.json["taken_as"] == {f"{buyer.payment().id}_refund_1": "refund_failed"}
+        assert buyer.ending() == ("cancelled", "cancelled", "completed", (5, 0, 0))
+        assert '"RefundsFailedLater":[1.0]' in capsys.readouterr().out
+    refund = buyer.refund("01")
+    assert refund is not None
+    assert (refund.status, refund.amount_minor, refund.fee_minor) == ("completed", 0, PRICE)
+
+
 def test_a_payment_of_which_no_webhook_ever_tells_is_found_when_time_is_up(buyer: Buyer) -> None:
     buyer.cancel()
     buyer.check_out("tok_never", user="bob")

@@ -10,9 +10,10 @@ from urllib.parse import parse_qsl
 import httpx
 import pytest
 
+from holdfast.checkout import refunds
 from holdfast.checkout.payment_settings import PaymentProviderName, ProvidersUsed
 from holdfast.platform.dynamodb import Store, Update
-from holdfast.platform.items import ChargeItem
+from holdfast.platform.items import ChargeItem, RefundItem
 from holdfast.platform.secrets import SecretMissing, SecretParameters, SecretUnreadable
 from tests.handlers.account import Aws, HandMovedClock
 from tests.handlers.gateway import Answer, Api
@@ -30,6 +31,11 @@ def hex_of(secret: str, message: str) -> str:
     return hmac.new(secret.encode(), message.encode(), "sha256").hexdigest()
 
 
+def metadata_in(form: Mapping[str, str]) -> dict[str, str]:
+    """Return the metadata in a form as Stripe takes them."""
+    return {name[9:-1]: value for name, value in form.items() if name.startswith("metadata[")}
+
+
 @dataclass
 class StripeServer:
     """What of Stripe a checkout meets: intents, by their documented states."""
@@ -43,11 +49,13 @@ class StripeServer:
         _, _, kind, *rest = request.url.path.split("/")
         if kind == "refunds":
             if request.method == "POST":
-                self.refunds.append({"id": f"re_{len(self.refunds) + 1}", "status": "succeeded", **form})
+                self.refunds.append(self.refund_made(form))
                 return httpx.Response(200, json=self.refunds[-1])
             return httpx.Response(200, json={"object": "list", "data": self.refunds})
         if not rest:
             return httpx.Response(200, json=self.made(form))
+        if rest == ["search"]:
+            return httpx.Response(200, json={"object": "search_result", "data": list(self.intents.values())})
         intent = self.intents[rest[0]]
         if rest[1:] == ["capture"]:
             intent |= {"status": "succeeded", "amount_received": intent["amount"]}
@@ -55,9 +63,20 @@ class StripeServer:
             intent |= {"status": "canceled"}
         return httpx.Response(200, json=intent)
 
+    def refund_made(self, form: Mapping[str, str]) -> dict[str, Any]:
+        """Make a refund as a form asks for it; it is on its way for days."""
+        return {
+            "id": f"re_{len(self.refunds) + 1}",
+            "object": "refund",
+            "status": "pending",
+            "amount": int(form["amount"]),
+            "currency": "usd",
+            "payment_intent": form["payment_intent"],
+            "metadata": metadata_in(form),
+        }
+
     def made(self, form: Mapping[str, str]) -> dict[str, Any]:
         """Make an intent as a form asks for it."""
-        metadata = {name[9:-1]: value for name, value in form.items() if name.startswith("metadata[")}
         intent: dict[str, Any] = {
             "id": f"pi_{len(self.intents) + 1}",
             "object": "payment_intent",
@@ -67,7 +86,7 @@ class StripeServer:
             "status": "requires_payment_method",
             "client_secret": "pi_1_secret",
             "latest_charge": None,
-            "metadata": metadata,
+            "metadata": metadata_in(form),
         }
         self.intents[intent["id"]] = intent
         return intent
@@ -85,6 +104,7 @@ class RazorpayServer:
 
     orders: dict[str, dict[str, Any]] = field(default_factory=dict)
     payments: dict[str, dict[str, Any]] = field(default_factory=dict)
+    refunds: list[dict[str, Any]] = field(default_factory=list)
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         """Answer a request of the adapter's."""
@@ -99,6 +119,11 @@ class RazorpayServer:
                 return self._listed([each for each in self.payments.values() if each["order_id"] == rest[0]])
             return httpx.Response(200, json=self.orders[rest[0]])
         payment = self.payments[rest[0]]
+        if rest[1:] == ["refunds"]:
+            return self._listed(self.refunds)
+        if rest[1:] == ["refund"]:
+            self.refunds.append(self._refunded(payment, json.loads(request.content)))
+            return httpx.Response(200, json=self.refunds[-1])
         if rest[1:] == ["capture"]:
             payment |= {"status": "captured", "captured": True}
         return httpx.Response(200, json=payment)
@@ -110,6 +135,10 @@ class RazorpayServer:
         order = {**wanted, "id": f"order_{len(self.orders) + 1}", "status": "created", "created_at": 1_700_000_000}
         self.orders[order["id"]] = order
         return order
+
+    def _refunded(self, payment: dict[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+        known = {"id": f"rfnd_{len(self.refunds) + 1}", "payment_id": payment["id"], "currency": payment["currency"]}
+        return {**known, "entity": "refund", "status": "pending", "amount": wanted["amount"], "notes": wanted["notes"]}
 
     def pay(self, order_id: str, status: str = "authorized") -> dict[str, Any]:
         """Let the buyer pay an order."""
@@ -127,10 +156,12 @@ class RazorpayServer:
         }
         return self.payments["pay_1"]
 
-    def webhook(self, kind: str, payment: Mapping[str, Any]) -> tuple[str, str]:
+    def webhook(
+        self, kind: str, payment: Mapping[str, Any], refund: Mapping[str, Any] | None = None
+    ) -> tuple[str, str]:
         """Return the body of an event and its `X-Razorpay-Signature`."""
-        payload = {"payment": {"entity": payment}}
-        body = json.dumps({"entity": "event", "event": kind, "contains": ["payment"], "payload": payload}, indent=1)
+        payload = {"payment": {"entity": payment}} | ({"refund": {"entity": refund}} if refund else {})
+        body = json.dumps({"entity": "event", "event": kind, "contains": list(payload), "payload": payload}, indent=1)
         return body, hex_of(SECRETS["razorpay"]["webhook_secret"], body)
 
 
@@ -280,7 +311,7 @@ def test_money_of_another_amount_for_a_cancelled_order_is_paid_back_as_it_came(
     intent |= {"status": "succeeded", "amount": 5_000, "amount_received": 5_000}
     told = stripe.webhook("payment_intent.succeeded", intent, buyer.clock.milliseconds)
     assert tell_stripe(buyer, *told).status == 200
-    assert [(refund["payment_intent"], refund["amount"]) for refund in stripe.refunds] == [("pi_1", "5000")]
+    assert [(refund["payment_intent"], refund["amount"]) for refund in stripe.refunds] == [("pi_1", 5_000)]
     refund = buyer.refund("01")
     assert refund is not None
     assert (refund.status, refund.amount_minor, refund.reason) == ("completed", 5_000, "paid_too_late")
@@ -335,3 +366,110 @@ def test_razorpay_may_tell_of_a_failure_of_what_is_paid_then(buyer: Buyer, razor
     paid = razorpay.webhook("payment.authorized", razorpay.pay("order_1"))
     assert tell_razorpay(buyer, *paid, event_id="event_2").status == 200
     assert buyer.ending() == BOUGHT
+
+
+def test_stripe_s_second_card_pays_after_the_first_was_declined_in_the_client(
+    buyer: Buyer, stripe: StripeServer
+) -> None:
+    buyer.check_out(provider="stripe")
+    intent = stripe.intents["pi_1"]
+    intent["last_payment_error"] = {"code": "card_declined", "decline_code": "lost_card"}
+    told = stripe.webhook("payment_intent.payment_failed", intent, buyer.clock.milliseconds)
+    assert tell_stripe(buyer, *told).status == 200
+    assert (buyer.ending(), intent["status"]) == (WAITING, "requires_payment_method")
+    intent["status"] = "requires_capture"
+    told = stripe.webhook("payment_intent.amount_capturable_updated", intent, buyer.clock.milliseconds, "evt_2")
+    assert tell_stripe(buyer, *told).status == 200
+    assert buyer.ending() == BOUGHT
+
+
+def test_stripe_s_card_that_was_confirmed_with_a_token_has_one_try(buyer: Buyer, stripe: StripeServer) -> None:
+    buyer.check_out("pm_1", provider="stripe")
+    intent = stripe.intents["pi_1"]
+    intent["last_payment_error"] = {"code": "card_declined", "decline_code": "lost_card"}
+    told = stripe.webhook("payment_intent.payment_failed", intent, buyer.clock.milliseconds)
+    assert tell_stripe(buyer, *told).status == 200
+    assert buyer.ending()[:2] == ("payment_failed", "lost_card")
+
+
+def given_back(buyer: Buyer) -> RefundItem:
+    """Give back one of the two laptops that were bought, and return the refund as it then is."""
+    machine = buyer.machines.refund
+    wanted = [refunds.Wanted(0, 1)]
+    asked = refunds.request(
+        buyer.engine, machine, buyer.order, wanted, refunds.whole_price, "boss", "asked", None, "v1"
+    )
+    return refunds.read_refund(buyer.engine, asked.key)
+
+
+def metrics(printed: str) -> list[list[float]]:
+    """Return what was counted as refunds that failed later, in CloudWatch's embedded format."""
+    lines = [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
+    return [line["RefundsFailedLater"] for line in lines if "RefundsFailedLater" in line]
+
+
+def books(buyer: Buyer) -> tuple[int, int, int, int]:
+    """Return what the order says was taken, paid back and kept, and what its charge says was paid back."""
+    order = buyer.order
+    return order.captured_minor, order.refunded_minor, order.fee_minor, buyer.charge().refunded_minor
+
+
+def test_stripe_s_refund_that_fails_days_later_is_told_and_the_books_are_put_right_once(
+    buyer: Buyer, stripe: StripeServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    buyer.check_out(provider="stripe")
+    intent = stripe.intents["pi_1"]
+    intent["status"] = "requires_capture"
+    told = stripe.webhook("payment_intent.amount_capturable_updated", intent, buyer.clock.milliseconds)
+    assert tell_stripe(buyer, *told).status == 200
+    half = PRICE // 2
+    assert given_back(buyer).status == "completed"
+    assert books(buyer) == (PRICE, half, 0, half)
+    capsys.readouterr()
+
+    buyer.clock.advance(20 * 86_400)
+    stripe.refunds[0] |= {"status": "failed", "failure_reason": "expired_or_canceled_card"}
+    kinds = ["refund.failed", "refund.updated", "charge.refund.updated"]
+    for number, kind in enumerate(kinds):
+        told = stripe.webhook(kind, stripe.refunds[0], buyer.clock.milliseconds, f"evt_refund_{number}")
+        assert tell_stripe(buyer, *told).json == {"received": True}
+        assert books(buyer) == (PRICE, 0, half, 0)
+    assert buyer.ending()[3] == (4, 0, 1)
+    assert buyer.charge().reason == "expired_or_canceled_card"
+    assert metrics(capsys.readouterr().out) == [[1.0]]
+    assert len(stripe.refunds) == 1
+
+
+def test_razorpay_s_refund_that_fails_later_is_told_and_the_books_are_put_right_once(
+    buyer: Buyer, razorpay: RazorpayServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    buyer.check_out(provider="razorpay")
+    told = razorpay.webhook("payment.authorized", razorpay.pay("order_1"))
+    assert tell_razorpay(buyer, *told).status == 200
+    half = PRICE // 2
+    assert given_back(buyer).status == "completed"
+    assert books(buyer) == (PRICE, half, 0, half)
+    capsys.readouterr()
+
+    (refund,) = razorpay.refunds
+    processed = razorpay.webhook("refund.processed", razorpay.payments["pay_1"], refund | {"status": "processed"})
+    assert tell_razorpay(buyer, *processed, event_id="event_2").status == 200
+    assert books(buyer) == (PRICE, half, 0, half)
+    refund["status"] = "failed"
+    failed = razorpay.webhook("refund.failed", razorpay.payments["pay_1"], refund)
+    for _ in range(2):
+        assert tell_razorpay(buyer, *failed, event_id="event_3").status == 200
+        assert books(buyer) == (PRICE, 0, half, 0)
+    assert metrics(capsys.readouterr().out) == [[1.0], [1.0]]
+
+
+def test_a_refund_of_the_merchant_s_dashboard_is_none_of_ours(buyer: Buyer, stripe: StripeServer, aws: Aws) -> None:
+    buyer.check_out(provider="stripe")
+    refund = stripe.refund_made({"amount": "100", "payment_intent": "pi_1"}) | {"status": "failed"}
+    before = aws.dump()
+    for number, metadata in enumerate([{}, {"holdfast_refund": "of-another-tenant"}]):
+        told = stripe.webhook(
+            "refund.failed", refund | {"metadata": metadata}, buyer.clock.milliseconds, f"evt_{number}"
+        )
+        assert tell_stripe(buyer, *told).json == {"received": True}
+    assert aws.dump() == before

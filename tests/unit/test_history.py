@@ -192,6 +192,13 @@ def test_money_paid_back_is_told_each_time() -> None:
     assert told(charge(ChargeState.COMPLETED, 5, refunded=1000), first) == []
 
 
+def test_a_refund_that_fails_later_is_told_as_that_and_not_as_another_charge() -> None:
+    refunded = charge(ChargeState.REFUNDED, 5, refunded=2500)
+    assert told(charge(ChargeState.COMPLETED, 6), refunded) == [("ChargeRefundFailed", 6)]
+    part = charge(ChargeState.COMPLETED, 5, refunded=1000)
+    assert told(charge(ChargeState.COMPLETED, 6), part) == [("ChargeRefundFailed", 6)]
+
+
 def test_what_is_gone_or_of_another_kind_tells_nothing() -> None:
     assert told(None, order()) == []
     refund = {"pk": {"S": ORDER.pk}, "sk": {"S": refund_of(ORDER, "1").sk}}

@@ -43,6 +43,7 @@ class Happening(StrEnum):
     ORDER_REFUNDED = "OrderRefunded"
     CHARGE_CREATED = "ChargeCreated"
     CHARGE_REFUNDED = "ChargeRefunded"
+    CHARGE_REFUND_FAILED = "ChargeRefundFailed"
 
 
 _OF_RESERVATIONS: Mapping[str, Happening] = {
@@ -136,7 +137,9 @@ def _of_order(new: OrderItem, old: OrderItem | None, at: int) -> list[HistoryIte
 def _of_charge(new: ChargeItem, old: ChargeItem | None, at: int) -> list[HistoryItem]:
     before = (ChargeState.CREATED, 0) if old is None else (old.status, old.refunded_minor)
     happened = None
-    if new.status == ChargeState.COMPLETED and before[0] != ChargeState.COMPLETED:
+    if new.refunded_minor < before[1]:
+        happened = Happening.CHARGE_REFUND_FAILED
+    elif new.status == ChargeState.COMPLETED and before[0] != ChargeState.COMPLETED:
         happened = Happening.CHARGE_CREATED
     elif new.refunded_minor > before[1]:
         happened = Happening.CHARGE_REFUNDED

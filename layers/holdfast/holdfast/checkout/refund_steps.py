@@ -56,7 +56,8 @@ def pay_back(desk: PaymentDesk, order_key: Key, refund_key: Key) -> str:
     """Pay the refund's money back: "paid", or "failed" where the provider refuses.
 
     Written in one transaction: the refund, the charge, the order. A payment that bought nothing is voided where it was
-    not taken yet; that it cannot be paid back is a fault, which a person has to look at.
+    not taken yet; that it cannot be paid back is a fault, which a person has to look at. Raises Busy where more is told
+    of such a payment meanwhile: what is in it has to be asked again.
     """
     refund = read_refund(desk.engine, refund_key)
     if refund.status != RefundStatus.PENDING:
@@ -64,14 +65,16 @@ def pay_back(desk: PaymentDesk, order_key: Key, refund_key: Key) -> str:
     charge = _charge(desk.engine, order_key, refund)
     provider = desk.providers.provider(tenant_of(order_key), charge.provider)
     payment = _payment(provider, charge, refund)
+    name = execution_name(refund_key)
     amount = refund.amount_minor if refund.lines else payment.captured_minor - payment.refunded_minor
-    paid = None
     if amount > 0:
-        paid = provider.refund(payment, amount, execution_name(refund_key))
+        paid = provider.refund(payment, amount, name)
         if paid.state is RefundState.FAILED:
             _refused(desk.engine, order_key, refund, paid.reason)
             return "failed"
-    _book(desk.engine, order_key, refund_key, payment, paid)
+        _book(desk.engine, order_key, refund_key, charge, paid_back(payment, paid), paid)
+    else:
+        _book(desk.engine, order_key, refund_key, charge, payment, _paid_before(provider, payment, name))
     return "paid"
 
 
@@ -158,6 +161,12 @@ def _payment(provider: Provider, charge: ChargeItem, refund: RefundItem) -> Paym
     return found
 
 
+def _paid_before(provider: Provider, payment: Payment, name: str) -> Refund | None:
+    """Return the refund of a payment that a try before this one made under this name, if one did."""
+    made = provider.refunds_of(payment.id) if payment.refunded_minor else ()
+    return next((each for each in made if each.key == name and each.state is not RefundState.FAILED), None)
+
+
 def _refused(engine: Engine, order_key: Key, refund: RefundItem, reason: str | None) -> None:
     """Keep why a provider does not pay back; raises ProviderUnavailable where that leaves us money for nothing."""
     if not refund.lines:
@@ -172,19 +181,30 @@ def _refused(engine: Engine, order_key: Key, refund: RefundItem, reason: str | N
     change(engine, order_key, prepare)
 
 
-def _book(engine: Engine, order_key: Key, refund_key: Key, payment: Payment, paid: Refund | None) -> None:
-    """Write down, once, what was `paid` back of a payment; where that bought nothing, `payment` is as it was before."""
+def _book(
+    engine: Engine, order_key: Key, refund_key: Key, asked: ChargeItem, payment: Payment, paid: Refund | None
+) -> None:
+    """Write down, once, what was `paid` back of a payment, nothing where it was only voided, or had paid itself back.
+
+    `payment` is as it is after that. Where it bought nothing, its charge must still be as it was when it was `asked`.
+    """
 
     def prepare(order: OrderItem) -> Sequence[Write] | None:
         refund = read_refund(engine, refund_key)
         if refund.status != RefundStatus.PENDING:
             return None
         now = engine.clock.now()
-        charge = _charge(engine, order_key, refund)
-        before = known_payment(charge) if refund.lines else payment
-        assert before is not None
-        after = before if paid is None else paid_back(before, paid)
+        charge, after = _charge(engine, order_key, refund), payment
         closed: list[Action] = [RefundItem.status.set(RefundStatus.PAID.value)]
+        if refund.lines:
+            before = known_payment(charge)
+            assert before is not None
+            assert paid is not None
+            after = paid_back(before, paid)
+        else:
+            if charge.version != asked.version:
+                raise Busy
+            closed.append(RefundItem.amount_minor.set(0 if paid is None else paid.amount_minor))
         if paid is not None and paid.id is not None:
             closed.append(RefundItem.refund_id.set(paid.id))
         writes: list[Write] = [touching(refund, now, closed), booked(charge, after, now)]

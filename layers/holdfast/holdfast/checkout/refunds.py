@@ -20,7 +20,7 @@ from holdfast.platform.dynamodb import Cancelled, Contended, Put, Update, Write
 from holdfast.platform.errors import Busy, Fault, InvariantBroken, NotRefundable
 from holdfast.platform.items import ChargeItem, LineMap, OrderItem, RefundItem, ReturnMap
 from holdfast.platform.money import share_of
-from holdfast.platform.tables import Key, due_bucket, execution_name, name_of, refund_of
+from holdfast.platform.tables import Key, due_bucket, execution_name, name_of, order_beside, refund_of
 from holdfast.platform.workflows import Workflows
 from holdfast.reservations.engine import Engine
 from holdfast.reservations.idempotency import KeyedRequest, hash_of
@@ -103,37 +103,44 @@ def request(
 
 
 def request_stray(
-    engine: Engine,
-    workflows: Workflows,
-    order: OrderItem,
-    charge: ChargeItem,
-    reason: str,
-    beside: Sequence[Write] = (),
+    engine: Engine, workflows: Workflows, charge: ChargeItem, reason: str, beside: Sequence[Write]
 ) -> RefundItem:
-    """Start to pay back a payment that bought nothing, once however often it is asked for; return the refund.
+    """Start to pay back the money that is in a payment that bought nothing; return the refund.
 
-    Written in one transaction: the refund, what is `beside` it. Raises Cancelled where a condition of `beside` fails,
-    and Busy.
+    There is one at a time: while it is not paid, it pays back whatever there is then. Money that comes when it is over
+    has a further one. `beside` writes the charge, so that a refund which is being paid at this moment asks the provider
+    again. Written in one transaction: a further refund, what is `beside` it. Raises Cancelled where a condition of
+    `beside` fails, and Busy, also while what was paid back is being closed.
     """
-    key = refund_of(order.key, f"c{name_of(charge.key)}")
     for attempt in engine.retries:
-        refund = engine.store.get(RefundItem, key)
-        if refund is None:
-            refund = _stray(key, charge, reason, engine.clock.now())
-            writes = [Put(refund, RefundItem.pk.does_not_exist()), *beside]
-            try:
-                engine.store.make(writes)
-            except Contended:
-                engine.retries.wait(attempt)
-                continue
-            except Cancelled as refusal:
-                if not refusal.contended and key not in refusal.seen(writes):
-                    raise
-                engine.retries.wait(attempt)
-                continue
+        known = _strays(engine, charge.key)
+        refund = known[-1] if known else None
+        if refund is not None and refund.status == RefundStatus.PAID:
+            raise Busy
+        writes = list(beside)
+        if refund is None or refund.status in OVER:
+            refund = _stray(_stray_key(charge.key, len(known)), charge, reason, engine.clock.now())
+            writes.append(Put(refund, RefundItem.pk.does_not_exist()))
+        try:
+            engine.store.make(writes)
+        except Contended:
+            engine.retries.wait(attempt)
+            continue
+        except Cancelled as refusal:
+            if not refusal.contended and refund.key not in refusal.seen(writes):
+                raise
+            engine.retries.wait(attempt)
+            continue
         start(workflows, refund)
         return refund
     raise Busy
+
+
+def start_stray(engine: Engine, workflows: Workflows, charge: Key) -> None:
+    """Start the workflow that pays back a payment that bought nothing, if one is to; raises Busy and Unavailable."""
+    known = _strays(engine, charge)
+    if known:
+        start(workflows, known[-1])
 
 
 def start(workflows: Workflows, refund: RefundItem) -> None:
@@ -186,7 +193,13 @@ def _quantities(order: OrderItem, wanted: Sequence[Wanted] | None) -> dict[int, 
         if not 0 < quantity <= here:
             faults.append(Fault(f"items.{place}", "There is not that much of this left to give back.", "not_left"))
         elif admitted_beyond(order, wish.line, keep):
-            faults.append(Fault(f"items.{place}", "Of a line the highest numbers are given back; one of them was let in.", "already_admitted"))
+            faults.append(
+                Fault(
+                    f"items.{place}",
+                    "Of a line the highest numbers are given back; one of them was let in.",
+                    "already_admitted",
+                )
+            )
         else:
             found[wish.line] = found.get(wish.line, 0) + quantity
     if faults or not found:
@@ -216,6 +229,22 @@ def _refund(key: Key, order: OrderItem, quantities: Mapping[int, int], percent_o
         due=now + START_WITHIN,
         due_bucket=due_bucket(key),
     )
+
+
+def _strays(engine: Engine, charge: Key) -> list[RefundItem]:
+    """Return the refunds of a payment that bought nothing, in the order in which they were asked for."""
+    found: list[RefundItem] = []
+    while True:
+        refund = engine.store.get(RefundItem, _stray_key(charge, len(found)))
+        if refund is None:
+            return found
+        found.append(refund)
+
+
+def _stray_key(charge: Key, place: int) -> Key:
+    """Return the key of a payment's refund by its place among them, from 0; no name is longer than the first may be."""
+    name = name_of(charge)
+    return refund_of(order_beside(charge), f"c{name}" if place == 0 else f"c{name[:14]}-{place + 1}")
 
 
 def _stray(key: Key, charge: ChargeItem, reason: str, now: int) -> RefundItem:

@@ -81,9 +81,9 @@ CHARGE_FOLLOWERS: dict[ChargeState, frozenset[ChargeState]] = {
     ChargeState.FAILED: frozenset({ChargeState.AUTHORISED, ChargeState.COMPLETED, ChargeState.VOIDED}),
     ChargeState.VOIDED: frozenset({ChargeState.AUTHORISED, ChargeState.COMPLETED}),
     ChargeState.COMPLETED: frozenset({ChargeState.REFUNDED}),
-    ChargeState.REFUNDED: frozenset(),
+    ChargeState.REFUNDED: frozenset({ChargeState.COMPLETED}),
 }
-"""What may follow each state; late money revives a charge that had failed or was voided."""
+"""What may follow each state; late money revives a charge that had failed or was voided; a refund may fail later."""
 
 
 class RefundStatus(StrEnum):

@@ -2,7 +2,8 @@
 
 A payment belongs to the charge of the attempt that its metadata name; another payment beside that nobody asked for.
 What was learnt is never unlearnt: once the money of a charge is known to be there, or to be back, no event takes that
-back, in whichever order events come. Money in an order that is closed as not paid is never left there.
+back, in whichever order events come. Money in an order that is closed as not paid is never left there, but for what
+could not be paid back: that is its fee (`failed_refunds`), and for people.
 """
 
 from enum import StrEnum
@@ -65,14 +66,21 @@ def decide(order: OrderItem, charge: ChargeItem | None, payment: Payment, attemp
     if order.attempt != attempt:
         return Transition.RETURN
     if order.status in _MAY_BE_LATE:
+        if order.fee_minor:
+            return Transition.KEEP
         buys = agrees(charge, payment) and order.mode != LATE
         return Transition.LATE if buys else Transition.RETURN
-    return Transition.KEEP if order.status in BOUGHT or charge.status in _KNOWN else Transition.RETURN
+    return Transition.KEEP if order.status in BOUGHT or knows(charge, payment) else Transition.RETURN
 
 
 def has_money(payment: Payment) -> bool:
     """Return whether there is money in a payment: set aside, or taken and not paid back whole."""
     return state_of(payment) in _WITH_MONEY
+
+
+def knows(charge: ChargeItem, payment: Payment) -> bool:
+    """Return whether a charge that is to be paid back says all of the money in its payment already."""
+    return charge.status in (ChargeState.COMPLETED, state_of(payment))
 
 
 def stray_name(payment_id: str) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from aws_lambda_powertools import Logger
 from pynamodb.expressions.update import Action
 
-from holdfast.checkout import opening, outcomes, refunds
+from holdfast.checkout import failed_refunds, opening, outcomes, refunds
 from holdfast.checkout.charges import booked, key_of_attempt, state_of
 from holdfast.checkout.orders import writing
 from holdfast.checkout.outcomes import is_under_way, saying
@@ -23,6 +23,7 @@ from holdfast.checkout.webhook_decisions import (
     PAYING_BACK,
     Transition,
     decide,
+    knows,
     stray_name,
 )
 from holdfast.platform.dynamodb import Cancelled, Contended, Put, RawItem, Write, read
@@ -86,6 +87,7 @@ class Standing:
 
     order: OrderItem | None
     charge: ChargeItem | None
+    stray: ChargeItem | None
     taken: WebhookItem | None
 
 
@@ -98,8 +100,15 @@ def receive(desk: Desk, tenant: str, provider_name: str, body: bytes, headers: M
     """
     provider = desk.providers.for_webhook(tenant, provider_name)
     event = provider.read_event(body, headers, desk.engine.clock.now())
-    told = _about_an_order(Keys(tenant), provider, event)
-    taken_as = NOT_OURS if told is None else _take_in(desk, told)
+    keys = Keys(tenant)
+    if event.failed_refund is not None:
+        taken = _taken(
+            keys.webhook(provider.name, event.id), event, failed_refunds.REFUND_FAILED, desk.engine.clock.now()
+        )
+        taken_as = failed_refunds.take_in(desk.engine, keys, provider, event.failed_refund, taken) or NOT_OURS
+    else:
+        told = _about_an_order(keys, provider, event)
+        taken_as = NOT_OURS if told is None else _take_in(desk, told)
     _logger.info(
         "webhook",
         extra={"provider": provider.name, "event": event.id, "event_type": event.type, "taken_as": taken_as},
@@ -108,17 +117,19 @@ def receive(desk: Desk, tenant: str, provider_name: str, body: bytes, headers: M
 
 
 def act_in_sandbox(desk: Desk, tenant: str, payment_id: str, action: "SandboxAction") -> dict[str, str]:
-    """Do what a buyer does at the sandbox's page, and take in the webhooks that tell of it, in the ordinary way.
+    """Do what is to be done at the sandbox's page, and take in the webhooks that tell of it, in the ordinary way.
 
-    Returns what was taken as what, by payment; a repeat is a repeat of the same events. Raises ProviderNotUsed,
-    NotFound for an unknown payment, and what `receive` does.
+    Returns what was taken as what, by payment or refund; a repeat is a repeat of the same events. Raises
+    ProviderNotUsed, NotFound for an unknown payment, and what `receive` does.
     """
-    sandbox = desk.providers.sandbox(tenant)
-    taken_as = {}
-    for payment in sandbox.act(payment_id, action):
-        body, headers = sandbox.webhook(payment, desk.engine.clock.now(), f"{payment.id}.{payment.state}")
-        taken_as[payment.id] = receive(desk, tenant, sandbox.name, body, headers)
-    return taken_as
+    sandbox, now = desk.providers.sandbox(tenant), desk.engine.clock.now()
+    if action == "fail_refunds":
+        failed = {refund.id: refund for refund in sandbox.fail_refunds(payment_id)}
+        told = {str(name): sandbox.webhook_of_refund(failed[name], now, f"{name}.failed") for name in failed}
+    else:
+        acted = sandbox.act(payment_id, action)
+        told = {payment.id: sandbox.webhook(payment, now, f"{payment.id}.{payment.state}") for payment in acted}
+    return {name: receive(desk, tenant, sandbox.name, body, headers) for name, (body, headers) in told.items()}
 
 
 def _about_an_order(keys: Keys, provider: Provider, event: ProviderEvent) -> Told | None:
@@ -136,21 +147,21 @@ def _take_in(desk: Desk, told: Told) -> str:
     """Make the one transition that follows from an event, or repeat what followed from it; return what it is."""
     store, retries = desk.engine.store, desk.engine.retries
     for attempt in retries:
-        standing = _standing(store.batch_get([told.webhook, told.order, told.charge]), told)
+        standing = _standing(store.batch_get([told.webhook, told.order, told.charge, told.stray]), told)
         if standing.order is None:
             return NOT_OURS
         if standing.taken is not None:
             transition = Transition(standing.taken.taken_as)
             _follow(desk, told, transition, standing.order)
             return transition.value
-        payment, transition = _decided(told, standing.order, standing.charge)
+        payment, transition = _decided(told, standing.order, standing.charge, standing.stray)
         if transition == Transition.NOT_YET:
             raise Busy("The payment is being undone at this moment. Send this again in a moment.")
         now = desk.engine.clock.now()
-        taken = _taken(told, transition, now)
+        taken = _taken(told.webhook, told.event, transition, now)
         try:
             if transition in PAYING_BACK:
-                _pay_back(desk, told, payment, transition, standing.order, standing.charge, [taken])
+                _pay_back(desk, told, payment, transition, standing, taken)
                 return transition.value
             store.make([taken, *_changes(transition, standing.order, standing.charge, payment, now)])
         except (Cancelled, Contended):
@@ -163,16 +174,19 @@ def _take_in(desk: Desk, told: Told) -> str:
 
 def _standing(found: Mapping[Key, RawItem], told: Told) -> Standing:
     """Return what is there; a charge with another provider is none of this payment's."""
-    order, charge, taken = (found.get(key) for key in (told.order, told.charge, told.webhook))
+    order, charge, stray, taken = (found.get(key) for key in (told.order, told.charge, told.stray, told.webhook))
     known = None if charge is None else read(ChargeItem, charge)
     return Standing(
         None if order is None else read(OrderItem, order),
         known if known is not None and known.provider == told.provider.name else None,
+        None if stray is None else read(ChargeItem, stray),
         None if taken is None else read(WebhookItem, taken),
     )
 
 
-def _decided(told: Told, order: OrderItem, charge: ChargeItem | None) -> tuple[Payment, Transition]:
+def _decided(
+    told: Told, order: OrderItem, charge: ChargeItem | None, stray: ChargeItem | None
+) -> tuple[Payment, Transition]:
     """Return what is to happen, and the payment that it follows from: as it is now, where no workflow asks that."""
     transition = decide(order, charge, told.payment, told.attempt)
     if transition not in ABOUT_CLOSED_ORDERS:
@@ -181,7 +195,9 @@ def _decided(told: Told, order: OrderItem, charge: ChargeItem | None) -> tuple[P
     if payment is None or (payment.order_id, payment.attempt) != (told.payment.order_id, told.payment.attempt):
         _logger.warning("not such a payment at its provider", extra={"payment": told.payment.id})
         return told.payment, Transition.KEEP
-    return payment, decide(order, charge, payment, told.attempt)
+    transition = decide(order, charge, payment, told.attempt)
+    is_known = transition == Transition.STRAY and stray is not None and knows(stray, payment)
+    return payment, Transition.KEEP if is_known else transition
 
 
 def _changes(
@@ -217,24 +233,18 @@ def _under_way_again(order: OrderItem, now: int) -> list[Action]:
     ]
 
 
-def _pay_back(
-    desk: Desk,
-    told: Told,
-    payment: Payment,
-    transition: Transition,
-    order: OrderItem,
-    charge: ChargeItem | None,
-    beside: Sequence[Write],
-) -> None:
+def _pay_back(desk: Desk, told: Told, payment: Payment, transition: Transition, standing: Standing, taken: Put) -> None:
     """Write the charge whose money is to be paid back, and start its refund; see `refunds.request_stray`."""
     now = desk.engine.clock.now()
-    if transition == Transition.STRAY or charge is None:
-        charge = _stray(told, payment, order, now)
+    assert standing.order is not None
+    charge = standing.charge if transition == Transition.RETURN else standing.stray
+    if charge is None:
+        charge = _stray(told, payment, standing.order, now)
         write: Write = Put(charge, ChargeItem.pk.does_not_exist())
     else:
         write = booked(charge, payment, now)
         charge.amount_minor, charge.currency = payment.amount_minor, payment.currency
-    refunds.request_stray(desk.engine, desk.refunds, order, charge, _WHY[transition], [*beside, write])
+    refunds.request_stray(desk.engine, desk.refunds, charge, _WHY[transition], [taken, write])
 
 
 def _stray(told: Told, payment: Payment, order: OrderItem, now: int) -> ChargeItem:
@@ -256,12 +266,12 @@ def _stray(told: Told, payment: Payment, order: OrderItem, now: int) -> ChargeIt
     )
 
 
-def _taken(told: Told, transition: Transition, now: int) -> Put:
+def _taken(webhook: Key, event: ProviderEvent, taken_as: str, now: int) -> Put:
     """Return the write that remembers what an event was taken as, unless that is remembered already."""
     item = WebhookItem(
-        *told.webhook,
-        event_type=told.event.type,
-        taken_as=transition.value,
+        *webhook,
+        event_type=event.type,
+        taken_as=str(taken_as),
         received_at=now,
         ttl=now // 1000 + KEPT_SECONDS,
     )
@@ -282,6 +292,4 @@ def _follow(desk: Desk, told: Told, transition: Transition, order: OrderItem) ->
                 opening.start(desk.checkouts, order)
         case Transition.RETURN | Transition.STRAY:
             returned = told.charge if transition == Transition.RETURN else told.stray
-            known = desk.engine.store.get(ChargeItem, returned)
-            if known is not None:
-                refunds.request_stray(desk.engine, desk.refunds, order, known, _WHY[transition])
+            refunds.start_stray(desk.engine, desk.refunds, returned)
