@@ -3,6 +3,7 @@
 A story goes on as far as it can: where a workflow failed on the way, what the buyer would do next may be nothing.
 """
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -302,6 +303,29 @@ SCENARIOS: dict[str, Scenario] = {
     )
 }
 """Every story, by its name."""
+
+_STORIES_A_TASK = 3
+
+
+def through_each_task() -> list[tuple[str, str]]:
+    """Return stories by their names, with a task that each comes through: every task in some, every story at some.
+
+    All of them where HOLDFAST_EXPLORE asks for more than a run of all tests has the time for.
+    """
+    stories: dict[str, list[str]] = {}
+    for name, scenario in SCENARIOS.items():
+        for task in dict.fromkeys(scenario.tasks):
+            stories.setdefault(task, []).append(name)
+    if os.environ.get("HOLDFAST_EXPLORE"):
+        return [(name, task) for task, names in stories.items() for name in names]
+    chosen = [
+        (names[(place + number * len(names) // _STORIES_A_TASK) % len(names)], task)
+        for place, (task, names) in enumerate(stories.items())
+        for number in range(min(_STORIES_A_TASK, len(names)))
+    ]
+    told = {name for name, _ in chosen}
+    return [*chosen, *((name, SCENARIOS[name].tasks[-1]) for name in SCENARIOS if name not in told)]
+
 
 PARTS = (Wanted(0, 1), Wanted(2), Wanted(4))
 """Some of what a buyer has of everything: one of two units, the seat, the hall."""

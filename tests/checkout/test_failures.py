@@ -6,15 +6,10 @@ or each time after it, which looks the same from outside.
 
 import pytest
 
-from tests.checkout.scenarios import SCENARIOS
+from tests.checkout.scenarios import SCENARIOS, through_each_task
 from tests.checkout.till import Till
 
-FAILURES = [
-    (name, task, after)
-    for name, scenario in SCENARIOS.items()
-    for task in dict.fromkeys(scenario.tasks)
-    for after in (False, True)
-]
+FAILURES = [(name, task, after) for name, task in through_each_task() for after in (False, True)]
 
 REFUSED = {("is_refused_a_refund", "CapturePayment", True)}
 """What was captured and may not be sold any more, and the provider refuses to pay back: only people get further."""

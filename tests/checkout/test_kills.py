@@ -2,11 +2,11 @@
 
 import pytest
 
-from tests.checkout.scenarios import SCENARIOS
+from tests.checkout.scenarios import SCENARIOS, through_each_task
 from tests.checkout.till import Till
 from tests.workflow import Definition
 
-KILLS = [(name, task) for name, scenario in SCENARIOS.items() for task in dict.fromkeys(scenario.tasks)]
+KILLS = through_each_task()
 
 
 @pytest.mark.parametrize(("name", "task"), KILLS)
