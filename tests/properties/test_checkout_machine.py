@@ -23,6 +23,7 @@ from hypothesis.stateful import (
 )
 
 from holdfast.catalogue.listings import listings
+from holdfast.claims.sold_out import REMEMBERED_FOR
 from holdfast.claims.span import Span, midnight
 from holdfast.platform.dynamodb import Store, connect
 from holdfast.platform.errors import HoldTaken, Refused, ReservationOver, TicketLocked
@@ -160,7 +161,11 @@ class CheckoutMachine(MeetsMishaps, RuleBasedStateMachine):
         mishap=MISHAPS,
     )
     def hold(self, shop: int, user: str, things: set[str], stock: int, bold: bool, mishap: Mishap | None) -> None:
-        """Hold a cart: whole if everything in it is free, else not at all; only the bold ask for what is not."""
+        """Hold a cart: whole if everything in it is free, else not at all; only the bold ask for what is not.
+
+        A shortage is remembered for a moment, which passes first.
+        """
+        self.clock.forward(REMEMBERED_FOR)
         wanted: list[str] = []
         for thing in sorted(things):
             if (bold or self.is_free(thing)) and not any(_same(thing, had) for had in wanted):
