@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.write_units import counted
 from holdfast.claims.span import MAX_ENTRIES, midnight
-from holdfast.platform.dynamodb import Put
+from holdfast.platform.dynamodb import MAX_ACTIONS, Put
 from holdfast.platform.errors import HoldTaken, Malformed, ReservationOver, TooManyLines
 from holdfast.platform.items import DayItem, ReservationItem
 from holdfast.reservations.ending import cancel, confirm, withdraw
@@ -67,12 +67,13 @@ def test_rule_02_two_spans_that_meet_on_one_day_are_one_write_of_it(shop: Shop, 
 
 
 def test_rule_02_over_a_hundred_days_are_refused_before_writing(shop: Shop, calls: Calls) -> None:
-    """Rule 2: twelve halls for nine days each are more writes than a transaction takes; eleven are not."""
-    lines = [hall(at(0), at(9 * 24), str(number)) for number in range(12)]
+    """Rule 2: eleven halls for nine days each leave no room for an order beside them in a transaction; ten do."""
+    lines = [hall(at(0), at(9 * 24), str(number)) for number in range(11)]
     with pytest.raises(TooManyLines):
         shop.cart("ann", *lines)
     assert calls.transactions == []
-    assert shop.cart("ann", *lines[:11]).status == "held"
+    assert shop.cart("ann", *lines[:10], hall(at(0), at(5 * 24), "10")).status == "held"
+    assert len(calls.transactions[0].writes) == MAX_ACTIONS - 4
 
 
 def test_rule_08_a_hold_that_was_made_without_an_answer_is_made_once(shop: Shop, calls: Calls) -> None:
