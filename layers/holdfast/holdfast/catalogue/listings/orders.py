@@ -31,7 +31,7 @@ SOURCE = "orders"
 """The source of the reservations that are orders."""
 
 
-class OrderState(StrEnum):
+class ResaleOrderState(StrEnum):
     """The states of an order, as its clients know them."""
 
     CREATED = "created"
@@ -41,13 +41,13 @@ class OrderState(StrEnum):
 
 
 _STATES = {
-    State.HELD: OrderState.CREATED,
-    State.CHECKING_OUT: OrderState.AWAITING_PAYMENT,
-    State.CONFIRMED: OrderState.COMPLETE,
-    State.COMPLETED: OrderState.COMPLETE,
-    State.CANCELLED: OrderState.CANCELLED,
-    State.EXPIRED: OrderState.CANCELLED,
-    State.REFUNDED: OrderState.CANCELLED,
+    State.HELD: ResaleOrderState.CREATED,
+    State.CHECKING_OUT: ResaleOrderState.AWAITING_PAYMENT,
+    State.CONFIRMED: ResaleOrderState.COMPLETE,
+    State.COMPLETED: ResaleOrderState.COMPLETE,
+    State.CANCELLED: ResaleOrderState.CANCELLED,
+    State.EXPIRED: ResaleOrderState.CANCELLED,
+    State.REFUNDED: ResaleOrderState.CANCELLED,
 }
 
 
@@ -57,7 +57,7 @@ class Order:
 
     id: str
     user_id: str
-    state: OrderState
+    state: ResaleOrderState
     version: int
     expires_at: int
     ticket_id: str

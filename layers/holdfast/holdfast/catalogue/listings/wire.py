@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictStr
 from pydantic.alias_generators import to_camel
 
 from holdfast.catalogue.listings.listings import ListingState
-from holdfast.catalogue.listings.orders import OrderState
+from holdfast.catalogue.listings.orders import ResaleOrderState
 from holdfast.platform.fields import Currency, DecimalNumber, Moment, Money, ShownUserId, TicketId, UserId
 
 TICKET_EXAMPLE = "19a9f5c1c3a0123456789abc"
@@ -74,7 +74,7 @@ class ResaleOrder(_Shown):
 
     id: str = Field(examples=[ORDER_EXAMPLE])
     user_id: ShownUserId = Field(examples=["bob"])
-    status: OrderState
+    status: ResaleOrderState
     expires_at: Moment = Field(examples=["2026-03-01T10:15:00.250Z"])
     version: int = Field(examples=[1])
     ticket: ResaleOrderTicket
