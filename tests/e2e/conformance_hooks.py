@@ -95,7 +95,7 @@ def _speak_of_what_is_there(value: Any, request: int) -> None:
             _speak_of_what_is_there(part, request)
 
 
-_ON_SALE = {name: KNOWN[name] for name in ("event_id", "ticket_type_id", "ticket_id", "venue_id")}
+_ON_SALE = {name: KNOWN[name] for name in ("event_id", "ticket_type_id", "ticket_id", "venue_id", "order_id")}
 _ON_SALE["product_id"] = UNTOUCHED_PRODUCT
 
 

@@ -34,7 +34,7 @@ def test_every_answer_of_the_running_api_is_as_the_document_has_it(
     keys = tmp_path / "keys.json"
     keys.write_text(json.dumps({"auth": [_user("seller", seller, stack), _user("stranger", stranger, stack)]}))
     known = tmp_path / "known.json"
-    known.write_text(json.dumps(_put_on_sale(client_of_tenant(seller)) | {"X-Tenant-Id": seller}))
+    known.write_text(json.dumps(_put_on_sale(client_of_tenant(seller)) | {"X-Tenant-Id": seller, "tenant": seller}))
     done = subprocess.run(
         [
             str(Path(sys.executable).parent / "schemathesis"),
@@ -80,6 +80,13 @@ def _put_on_sale(client: httpx.Client) -> dict[str, Any]:
     ticket, other = (new_ticket(client, "alice")["id"] for _ in range(2))
     venue = new_hall(client)
     closed = {"startTs": in_hours(1000), "endTs": in_hours(1024), "reason": "New floor"}
+    cart = {"user_id": "alice", "items": [{"kind": "product", "product_id": "1", "quantity": 1}]}
+    reserved = made("/api/v1/reservations", cart)["id"]
+    awaiting = client.post(
+        f"/api/v1/reservations/{reserved}/checkout",
+        json={"payment": {"provider": "sandbox", "token": "tok_confirm"}},
+        headers=keyed() | {"Prefer": "wait=15"},
+    ).json()
     evening = {"venueId": venue, "userId": "alice", "startTs": in_hours(100), "endTs": in_hours(104)}
     return {
         "event_id": str(event),
@@ -87,6 +94,8 @@ def _put_on_sale(client: httpx.Client) -> dict[str, Any]:
         "purchase_id": made("/api/checkout", tickets, 200)["purchaseId"],
         "ticket_id": ticket,
         "order_id": made("/api/orders", {"ticketId": other, "userId": "bob"})["id"],
+        "provider": "sandbox",
+        "payment_id": awaiting["payment"]["action"]["url"].rpartition("/")[2],
         "venue_id": venue,
         "blackout_id": made(f"/api/v1/venues/{venue}/blackouts", closed)["id"],
         "booking_id": made("/api/v1/bookings", evening)["booking"]["id"],

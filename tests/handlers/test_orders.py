@@ -17,7 +17,7 @@ from tests.workflow import Machines
 
 ROUTE = "/api/v1/orders"
 NOWHERE = f"{ROUTE}/o-abcdefghijklmnop-0123456789abcdef0123456789abcdef"
-WAIT = {"Prefer": "wait=5"}
+WAIT = {"Prefer": "wait=1"}
 
 
 def product_line(product: str, quantity: int = 1) -> dict[str, Any]:

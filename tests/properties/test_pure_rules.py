@@ -85,7 +85,7 @@ def test_part_and_rest_are_the_whole(lines: list[tuple[int, int]], cuts: list[in
     )
     quantity = data.draw(st.integers(1, total))
     parts = [splitting.oldest(parent, quantity)]
-    part = splitting.bought(parts, KEYS.reservation("ann", "checkout", "k"))
+    part = splitting.child_of(parts, KEYS.reservation("ann", "checkout", "k"), "deals")
     written, _ = splitting.splitting(parts, part, now=2)
     assert isinstance(written, Put)
     smaller = written.item
