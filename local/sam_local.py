@@ -11,15 +11,21 @@ import time
 import uuid
 from collections.abc import Iterator
 
-from holdfast.platform.tables import IDENTITY_SCHEMA, TABLE_SCHEMA
 from local import build, demo
 from local.client import Answer, Client
 from local.stack import REGION, Stack, free_port, port_is_free
 from local.terminal import Failure, Steps, Stopped, fail, said_last, stop_when_asked
 
-TABLES = {"TABLE_NAME": TABLE_SCHEMA, "IDENTITY_TABLE_NAME": IDENTITY_SCHEMA}
-NOT_OF_CREATE_TABLE = {"TimeToLiveSpecification", "StreamSpecification"}
-QUEUES = ("EXPIRY_QUEUE_URL", "DEAD_LETTER_QUEUE_URL")
+NAMED = {
+    "TABLE_NAME": "TableName",
+    "IDENTITY_TABLE_NAME": "IdentityTableName",
+    "EXPIRY_QUEUE_URL": "ExpiryQueueUrl",
+    "DEAD_LETTER_QUEUE_URL": "DeadLetterQueueUrl",
+    "CHECKOUT_WORKFLOW_ARN": "CheckoutWorkflowArn",
+    "REFUND_WORKFLOW_ARN": "RefundWorkflowArn",
+}
+"""The variables that name what functions use, by the stack's outputs that do."""
+
 SECONDS_TO_START = 120
 
 
@@ -48,16 +54,9 @@ def has_image() -> bool:
 
 
 def make_store(store: Stack) -> dict[str, str]:
-    """Make the tables and queues of the template in the emulator; returns the variables that name them."""
-    dynamodb, sqs = store.client("dynamodb"), store.client("sqs")
-    variables = {}
-    for variable, schema in TABLES.items():
-        declared = {key: value for key, value in schema.items() if key not in NOT_OF_CREATE_TABLE}
-        dynamodb.create_table(TableName=variable.lower(), **declared)
-        variables[variable] = variable.lower()
-    for variable in QUEUES:
-        variables[variable] = sqs.create_queue(QueueName=variable.lower())["QueueUrl"]
-    return variables
+    """Deploy everything into the emulator, workflows and what they call too; returns the variables that name it."""
+    store.deploy()
+    return {variable: store.outputs[output] for variable, output in NAMED.items()}
 
 
 @contextlib.contextmanager
@@ -150,10 +149,9 @@ def run() -> None:
     store = Stack(free_port(), "127.0.0.1" if address == "host.docker.internal" else address)
     endpoint_url = f"http://{address}:{store.port}"
     try:
-        steps.begin("Starting a local store")
+        steps.begin("Deploying into a local store")
         store.start()
         variables = make_store(store)
-        store.outputs = {"IdentityTableName": variables["IDENTITY_TABLE_NAME"]}
         key = demo.issue_service_key(store, demo.TENANT, "sam local")
         steps.begin("Starting sam local")
         with serving(store, endpoint_url, variables) as base_url:
