@@ -30,7 +30,8 @@ from holdfast.platform.errors import (
     Unavailable,
 )
 from holdfast.platform.fields import OptionalKey, RequiredKey
-from holdfast.platform.items import OrderItem, ReservationItem
+from holdfast.platform.items import ReservationItem
+from holdfast.platform.order_items import OrderItem
 from holdfast.platform.secrets import SecretParameters
 from holdfast.platform.settings import CheckoutSettings, settings
 from holdfast.platform.tables import Keys, order_of, public_id

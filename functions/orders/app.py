@@ -21,7 +21,8 @@ from holdfast.platform.caller import Caller
 from holdfast.platform.dynamodb import connect
 from holdfast.platform.errors import CheckoutUnderWay, NotRefundable, OrderNotFound, OrderOver
 from holdfast.platform.fields import RequiredKey, UserInQuery
-from holdfast.platform.items import LineMap, OrderItem, RefundItem
+from holdfast.platform.items import LineMap
+from holdfast.platform.order_items import OrderItem, RefundItem
 from holdfast.platform.settings import OrdersSettings, settings
 from holdfast.platform.workflows import StepFunctions, Workflows
 from holdfast.reservations.engine import Engine

@@ -6,7 +6,8 @@ from holdfast.checkout.payments.port import PaymentState
 from holdfast.checkout.payments.sandbox_book import Book
 from holdfast.checkout.states import UNDER_WAY, RefundStatus
 from holdfast.platform.dynamodb import RawItem, read
-from holdfast.platform.items import ChargeItem, OrderItem, RefundItem, ReservationItem, SandboxPaymentItem
+from holdfast.platform.items import ReservationItem
+from holdfast.platform.order_items import ChargeItem, OrderItem, RefundItem, SandboxPaymentItem
 from holdfast.platform.tables import (
     Key,
     is_charge,

@@ -10,7 +10,8 @@ from holdfast.checkout.payments.registry import Providers
 from holdfast.checkout.payments.sandbox_book import Book
 from holdfast.checkout.refunds import PercentOf, Wanted, whole_price
 from holdfast.platform.dynamodb import Store, read
-from holdfast.platform.items import ChargeItem, LineMap, OrderItem, RefundItem, ReservationItem, SandboxPaymentItem
+from holdfast.platform.items import LineMap, ReservationItem
+from holdfast.platform.order_items import ChargeItem, OrderItem, RefundItem, SandboxPaymentItem
 from holdfast.platform.tables import Key, charge_of, order_beside, refund_of, reservation_of
 from holdfast.reservations.engine import Engine, LineRequest
 from holdfast.reservations.idempotency import KeyedRequest, hash_of

@@ -11,7 +11,7 @@ from holdfast.checkout import opening
 from holdfast.checkout.opening import PaymentChoice
 from holdfast.checkout.refunds import Wanted
 from holdfast.platform.errors import Busy, CheckoutUnderWay, NotRefundable, ReservationOver
-from holdfast.platform.items import OrderItem
+from holdfast.platform.order_items import OrderItem
 from tests.checkout.scenarios import BOUGHT
 from tests.checkout.till import PRICE, Till
 

@@ -15,7 +15,8 @@ from holdfast.checkout.refund_steps import CLAIMS_STEPS, PAYMENT_STEPS
 from holdfast.checkout.refunds import Wanted
 from holdfast.platform.dynamodb import Cancelled, Put, Store, Update
 from holdfast.platform.errors import Busy, IdempotencyKeyReused, NotRefundable, ProviderUnavailable
-from holdfast.platform.items import ChargeItem, LineMap, OrderItem, RefundItem
+from holdfast.platform.items import LineMap
+from holdfast.platform.order_items import ChargeItem, OrderItem, RefundItem
 from holdfast.platform.tables import Key, charge_of, execution_name, key_of
 from holdfast.platform.workflows import RunState
 from tests.checkout.refund_desk import RefundDesk

@@ -11,7 +11,7 @@ from holdfast.checkout.payment_settings import ProvidersUsed
 from holdfast.checkout.payments.port import Payment, PaymentState
 from holdfast.checkout.payments.registry import Providers
 from holdfast.platform.dynamodb import Store, connect
-from holdfast.platform.items import WebhookItem
+from holdfast.platform.order_items import WebhookItem
 from holdfast.platform.workflows import RunState, Workflows
 from tests.checkout.till import PRICE, NoSecrets, Till
 from tests.engine.faults import Calls, Crash

@@ -14,7 +14,7 @@ from holdfast.checkout.payments.registry import Providers
 from holdfast.platform.clock import Clock
 from holdfast.platform.dynamodb import connect, read
 from holdfast.platform.errors import Busy
-from holdfast.platform.items import WebhookItem
+from holdfast.platform.order_items import WebhookItem
 from holdfast.platform.retries import Retries
 from holdfast.platform.tables import key_of
 from tests.checkout.till import PRICE, NoSecrets, Till

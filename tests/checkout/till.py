@@ -23,7 +23,8 @@ from holdfast.checkout.refunds import PercentOf, Wanted, whole_price
 from holdfast.checkout.states import BOUGHT
 from holdfast.platform.dynamodb import RawItem, Store
 from holdfast.platform.errors import Busy, ProviderUnavailable, Refused, Unavailable
-from holdfast.platform.items import ChargeItem, OrderItem, RefundItem, ReservationItem
+from holdfast.platform.items import ReservationItem
+from holdfast.platform.order_items import ChargeItem, OrderItem, RefundItem
 from holdfast.platform.tables import Key, reservation_of
 from holdfast.reservations.ending import confirm
 from holdfast.reservations.engine import LineRequest

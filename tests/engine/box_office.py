@@ -12,7 +12,8 @@ from holdfast.checkout import purchases
 from holdfast.checkout.purchases import TicketPurchase
 from holdfast.claims.shards import RESERVES_PER_SHARD
 from holdfast.platform.dynamodb import Store
-from holdfast.platform.items import OrderItem, PoolShardItem, ReservationItem
+from holdfast.platform.items import PoolShardItem, ReservationItem
+from holdfast.platform.order_items import OrderItem
 from holdfast.reservations.engine import LineRequest, Room
 from holdfast.reservations.holding import HoldRequest, hold
 from tests.engine.shop import EVENT, SERVICE, Shop, seat

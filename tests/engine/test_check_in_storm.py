@@ -22,7 +22,8 @@ from holdfast.platform.errors import (
     TicketNotValid,
     Unavailable,
 )
-from holdfast.platform.items import LineMap, OrderItem
+from holdfast.platform.items import LineMap
+from holdfast.platform.order_items import OrderItem
 from holdfast.platform.tables import Key
 from holdfast.reservations.idempotency import KeyedRequest, hash_of
 from tests.engine.faults import Answer, Call, Calls, Trouble, conflict, meanwhile, silence_after, throttled

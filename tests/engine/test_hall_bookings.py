@@ -29,7 +29,8 @@ from holdfast.platform.errors import (
     Refused,
     ReservationOver,
 )
-from holdfast.platform.items import BookingItem, OrderItem, ReservationItem
+from holdfast.platform.items import BookingItem, ReservationItem
+from holdfast.platform.order_items import OrderItem
 from holdfast.platform.tables import key_of, tenant_of
 from holdfast.reservations.engine import LineRequest
 from holdfast.reservations.holding import HoldRequest, hold

@@ -16,7 +16,8 @@ from holdfast.platform.errors import (
     SeatsNotHeld,
     Unavailable,
 )
-from holdfast.platform.items import ChargeItem, OrderItem, ReservationItem
+from holdfast.platform.items import ReservationItem
+from holdfast.platform.order_items import ChargeItem, OrderItem
 from holdfast.platform.tables import Keys, order_of
 from holdfast.reservations import deal_holds
 from tests.engine.box_office import BoxOffice, row, standing

@@ -11,7 +11,8 @@ from holdfast.platform.errors import (
     NoReservation,
     ReservationOver,
 )
-from holdfast.platform.items import OrderItem, PoolShardItem
+from holdfast.platform.items import PoolShardItem
+from holdfast.platform.order_items import OrderItem
 from holdfast.platform.queues import ExpiryMessage
 from holdfast.reservations import deal_holds, reading
 from holdfast.reservations.ending import cancel, confirm

@@ -9,7 +9,8 @@ from holdfast.checkout.payments.port import Payment
 from holdfast.checkout.payments.sandbox import Sandbox
 from holdfast.checkout.webhook_decisions import stray_name
 from holdfast.platform.dynamodb import Store
-from holdfast.platform.items import ChargeItem, OrderItem, RefundItem, ReservationItem
+from holdfast.platform.items import ReservationItem
+from holdfast.platform.order_items import ChargeItem, OrderItem, RefundItem
 from holdfast.platform.queues import ExpiryMessage
 from holdfast.platform.tables import Key, charge_of, refund_of, reservation_of
 from holdfast.reservations import reading

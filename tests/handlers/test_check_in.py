@@ -15,7 +15,8 @@ from holdfast.platform import secrets
 from holdfast.platform.clock import SystemClock, to_text
 from holdfast.platform.dynamodb import Put, Store
 from holdfast.platform.errors import Busy, Unavailable
-from holdfast.platform.items import LineMap, OrderItem
+from holdfast.platform.items import LineMap
+from holdfast.platform.order_items import OrderItem
 from holdfast.platform.signing_keys import ParameterStore
 from holdfast.platform.tables import Key, Keys
 from tests.door import gate

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from holdfast.platform.dynamodb import Store, Update
-from holdfast.platform.items import OrderItem
+from holdfast.platform.order_items import OrderItem
 from holdfast.platform.tables import Keys
 from tests.handlers.account import Aws, HandMovedClock
 from tests.handlers.gateway import Answer, Api

@@ -15,7 +15,7 @@ from holdfast.checkout.payments.signatures import timed_header
 from holdfast.checkout.webhook_decisions import stray_name
 from holdfast.platform.dynamodb import Store, Update
 from holdfast.platform.errors import ProviderUnavailable, Unavailable
-from holdfast.platform.items import OrderItem, WebhookItem
+from holdfast.platform.order_items import OrderItem, WebhookItem
 from holdfast.platform.tables import Keys, due_bucket
 from holdfast.reservations import reading
 from holdfast.reservations.ending import confirm

@@ -13,7 +13,7 @@ import pytest
 from holdfast.checkout import refunds
 from holdfast.checkout.payment_settings import PaymentProviderName, ProvidersUsed
 from holdfast.platform.dynamodb import Store, Update
-from holdfast.platform.items import ChargeItem, RefundItem
+from holdfast.platform.order_items import ChargeItem, RefundItem
 from holdfast.platform.secrets import SecretMissing, SecretParameters, SecretUnreadable
 from tests.handlers.account import Aws, HandMovedClock
 from tests.handlers.gateway import Answer, Api

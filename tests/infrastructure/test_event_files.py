@@ -15,13 +15,13 @@ from holdfast.platform.items import (
     LineMap,
     ListedItem,
     ListingItem,
-    OrderItem,
     PersonItem,
     PhoneItem,
     PoolShardItem,
     ReservationItem,
     ServiceKeyItem,
 )
+from holdfast.platform.order_items import OrderItem
 from holdfast.platform.tables import IDENTITY_SCHEMA, TABLE_SCHEMA, Keys
 from holdfast.reservations.engine import Engine, LineRequest
 from holdfast.reservations.holding import HoldRequest, hold

@@ -26,7 +26,8 @@ from holdfast.checkout.refunds import Wanted
 from holdfast.checkout.states import UNDER_WAY
 from holdfast.platform.dynamodb import Store, connect
 from holdfast.platform.errors import Busy, CheckoutUnderWay, NotRefundable, Refused, ReservationOver, Unavailable
-from holdfast.platform.items import OrderItem, ReservationItem
+from holdfast.platform.items import ReservationItem
+from holdfast.platform.order_items import OrderItem
 from holdfast.platform.tables import Key, order_of, reservation_of
 from holdfast.reservations.ending import cancel
 from holdfast.reservations.engine import LineRequest

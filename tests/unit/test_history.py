@@ -7,7 +7,8 @@ import pytest
 
 from holdfast.checkout.history import happenings_of
 from holdfast.checkout.states import ChargeState, OrderState
-from holdfast.platform.items import ChargeItem, Item, LineMap, OrderItem, ReservationItem
+from holdfast.platform.items import Item, LineMap, ReservationItem
+from holdfast.platform.order_items import ChargeItem, OrderItem
 from holdfast.platform.tables import Keys, charge_of, order_of, refund_of, view_id
 from holdfast.reservations.states import State
 

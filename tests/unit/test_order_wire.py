@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from holdfast.checkout.looking import until
 from holdfast.checkout.order_wire import LONGEST_WAIT, number_of, seconds_of
-from holdfast.platform.items import OrderItem
+from holdfast.platform.order_items import OrderItem
 from holdfast.platform.retries import Retries
 from holdfast.reservations.engine import Engine
 

@@ -27,7 +27,8 @@ from holdfast.checkout.ticket_wire import (
 )
 from holdfast.checkout.tickets import Place, code_of, codes_of
 from holdfast.platform.errors import CodeRefused
-from holdfast.platform.items import LineMap, OrderItem
+from holdfast.platform.items import LineMap
+from holdfast.platform.order_items import OrderItem
 from tests.door import gate, program
 
 LIBRARY = Path(__file__).resolve().parents[2] / "layers" / "holdfast"

@@ -21,7 +21,7 @@ from holdfast.checkout.webhook_decisions import (
     has_money,
     stray_name,
 )
-from holdfast.platform.items import ChargeItem, OrderItem
+from holdfast.platform.order_items import ChargeItem, OrderItem
 
 COLUMNS = ("none", *(state.value for state in ChargeState))
 """The states of the charge, in the order of the tables' columns; none where the attempt has no such charge."""

@@ -12,7 +12,7 @@ from holdfast.checkout.tickets import Place
 from holdfast.platform.clock import to_text
 from holdfast.platform.dynamodb import Cancelled, Contended, Update
 from holdfast.platform.errors import AlreadyAdmitted, Busy, CodeRefused, Conflict, TicketNotValid
-from holdfast.platform.items import OrderItem
+from holdfast.platform.order_items import OrderItem
 from holdfast.platform.tables import Keys
 from holdfast.reservations.engine import Engine
 from holdfast.reservations.idempotency import KeyedRequest

@@ -1,7 +1,7 @@
 """Whom an order admits, and which of its tickets let somebody in already, as its item says."""
 
 from holdfast.checkout.states import BOUGHT
-from holdfast.platform.items import OrderItem
+from holdfast.platform.order_items import OrderItem
 
 ADMITTING = frozenset({"ticket", "seat", "listing"})
 """The kinds of line that admit people, one each."""

@@ -12,7 +12,7 @@ from holdfast.checkout.opening import PaymentChoice
 from holdfast.checkout.payments.port import ANSWERED, PaymentState
 from holdfast.checkout.states import OrderState
 from holdfast.platform.errors import PaymentFailed
-from holdfast.platform.items import ChargeItem, OrderItem
+from holdfast.platform.order_items import ChargeItem, OrderItem
 from holdfast.platform.tables import tenant_of
 
 

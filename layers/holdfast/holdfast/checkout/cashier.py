@@ -15,7 +15,8 @@ from holdfast.checkout.payments.external import External
 from holdfast.checkout.states import UNDER_WAY, OrderState, RefundStatus
 from holdfast.platform.dynamodb import Put, Write, read
 from holdfast.platform.errors import CheckoutUnderWay, NotRefundable, ReservationOver, Unavailable
-from holdfast.platform.items import ChargeItem, OrderItem, RefundItem, ReservationItem
+from holdfast.platform.items import ReservationItem
+from holdfast.platform.order_items import ChargeItem, OrderItem, RefundItem
 from holdfast.platform.tables import order_of, refund_of
 from holdfast.platform.workflows import Workflows
 from holdfast.reservations.engine import Engine

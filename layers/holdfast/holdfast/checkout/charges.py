@@ -8,7 +8,7 @@ from pynamodb.expressions.update import Action
 from holdfast.checkout.payments.port import Payment, PaymentRequest, PaymentState
 from holdfast.checkout.states import ChargeState
 from holdfast.platform.dynamodb import Update
-from holdfast.platform.items import ChargeItem, OrderItem
+from holdfast.platform.order_items import ChargeItem, OrderItem
 from holdfast.platform.tables import Key, charge_of, execution_name, order_beside, tenant_of
 
 _STATES = {

@@ -17,7 +17,8 @@ from holdfast.checkout.outcomes import is_under_way, may_go_forward, outcome_sai
 from holdfast.checkout.states import OrderState
 from holdfast.platform.dynamodb import Update, Write
 from holdfast.platform.errors import HoldTaken, ReservationNotFound, ReservationOver
-from holdfast.platform.items import ChargeItem, OrderItem, ReservationItem
+from holdfast.platform.items import ReservationItem
+from holdfast.platform.order_items import ChargeItem, OrderItem
 from holdfast.platform.tables import Key, reservation_of
 from holdfast.reservations import checking_out, ending
 from holdfast.reservations.reacquiring import reacquire

@@ -11,8 +11,9 @@ from decimal import Decimal
 from holdfast.checkout import sales
 from holdfast.checkout.sales import CHECKOUT, Seen, Step, Wish
 from holdfast.platform.errors import AmountMismatch, InsufficientReservation, NoReservation, ReservationOver
-from holdfast.platform.items import OrderItem, ReservationItem
+from holdfast.platform.items import ReservationItem
 from holdfast.platform.money import from_minor
+from holdfast.platform.order_items import OrderItem
 from holdfast.platform.tables import Keys, tenant_of
 from holdfast.platform.workflows import Workflows
 from holdfast.reservations import deal_holds

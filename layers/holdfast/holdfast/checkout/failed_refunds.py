@@ -20,7 +20,7 @@ from holdfast.checkout.refunds import touching
 from holdfast.checkout.states import ChargeState, RefundStatus
 from holdfast.platform.dynamodb import Cancelled, Contended, Put, Update, Write, key_written
 from holdfast.platform.errors import Busy
-from holdfast.platform.items import ChargeItem, OrderItem, RefundItem, WebhookItem
+from holdfast.platform.order_items import ChargeItem, OrderItem, RefundItem, WebhookItem
 from holdfast.platform.tables import Keys, charge_of, refund_of
 from holdfast.reservations.engine import Engine
 

@@ -12,7 +12,8 @@ from typing import Any
 
 from holdfast.checkout.states import ChargeState, OrderState
 from holdfast.platform.dynamodb import Cancelled, Put, RawItem, Store, read
-from holdfast.platform.items import ChargeItem, HistoryItem, OrderItem, ReservationItem
+from holdfast.platform.items import ReservationItem
+from holdfast.platform.order_items import ChargeItem, HistoryItem, OrderItem
 from holdfast.platform.tables import (
     Key,
     Keys,

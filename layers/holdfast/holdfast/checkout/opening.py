@@ -19,7 +19,8 @@ from holdfast.platform.errors import (
     ProviderNotUsed,
     ReservationOver,
 )
-from holdfast.platform.items import OrderItem, ReservationItem
+from holdfast.platform.items import ReservationItem
+from holdfast.platform.order_items import OrderItem
 from holdfast.platform.tables import Key, due_bucket, execution_name, order_of
 from holdfast.platform.workflows import Workflows
 from holdfast.reservations.engine import Engine

@@ -11,7 +11,7 @@ from holdfast.checkout.ticket_wire import OrderTicket
 from holdfast.platform.clock import to_text
 from holdfast.platform.dynamodb import read
 from holdfast.platform.fields import Currency, Moment, Quantity
-from holdfast.platform.items import ChargeItem, OrderItem, RefundItem
+from holdfast.platform.order_items import ChargeItem, OrderItem, RefundItem
 from holdfast.platform.tables import charge_of, refund_of
 from holdfast.reservations.basket import MAX_LINES
 from holdfast.reservations.engine import Engine

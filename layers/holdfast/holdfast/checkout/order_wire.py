@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from holdfast.checkout.states import BOUGHT, UNDER_WAY, OrderState
 from holdfast.platform.clock import to_text
 from holdfast.platform.fields import Moment, ShownReservationId, ShownUserId
-from holdfast.platform.items import OrderItem
+from holdfast.platform.order_items import OrderItem
 from holdfast.reservations.reading import line_price
 from holdfast.reservations.states import State
 from holdfast.reservations.wire import (

@@ -9,7 +9,7 @@ from holdfast.checkout.states import OrderState
 from holdfast.platform import page_tokens
 from holdfast.platform.dynamodb import Cancelled, Contended, Update, Write, read
 from holdfast.platform.errors import Busy, OrderNotFound
-from holdfast.platform.items import OrderItem
+from holdfast.platform.order_items import OrderItem
 from holdfast.platform.tables import Key, Keys
 from holdfast.reservations.engine import Engine
 

@@ -9,7 +9,7 @@ from pynamodb.expressions.update import Action
 from holdfast.checkout.orders import change, writing
 from holdfast.checkout.states import UNDER_WAY
 from holdfast.platform.dynamodb import Write
-from holdfast.platform.items import OrderItem
+from holdfast.platform.order_items import OrderItem
 from holdfast.platform.tables import Key
 from holdfast.platform.workflows import Workflows
 from holdfast.reservations.engine import Engine

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 
 from holdfast.platform.dynamodb import Store, Update
-from holdfast.platform.items import PaymentSettingsItem
+from holdfast.platform.order_items import PaymentSettingsItem
 from holdfast.platform.tables import Keys
 
 

@@ -21,7 +21,7 @@ from holdfast.checkout.payments.port import Payment, PaymentState, Provider, Ref
 from holdfast.checkout.states import ChargeState, OrderState
 from holdfast.platform.dynamodb import Cancelled, Contended, Put, Update, Write
 from holdfast.platform.errors import Busy, OrderNotFound, ProviderUnavailable
-from holdfast.platform.items import ChargeItem, OrderItem
+from holdfast.platform.order_items import ChargeItem, OrderItem
 from holdfast.platform.tables import tenant_of
 
 _OPEN = (PaymentState.PENDING, PaymentState.AUTHORISED)

@@ -24,7 +24,8 @@ from holdfast.platform.errors import (
     SeatsNotHeld,
     TooManyLines,
 )
-from holdfast.platform.items import LineMap, OrderItem, ReservationItem, UnitItem
+from holdfast.platform.items import LineMap, ReservationItem, UnitItem
+from holdfast.platform.order_items import OrderItem
 from holdfast.platform.tables import Key, Keys, reservation_of, tenant_of
 from holdfast.platform.workflows import Workflows
 from holdfast.reservations.basket import MAX_LINES

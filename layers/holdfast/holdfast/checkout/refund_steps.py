@@ -18,7 +18,8 @@ from holdfast.checkout.refunds import read_refund, taken_back, touching
 from holdfast.checkout.states import OrderState, RefundStatus
 from holdfast.platform.dynamodb import Write
 from holdfast.platform.errors import Busy, InvariantBroken, ProviderUnavailable
-from holdfast.platform.items import ChargeItem, LineMap, OrderItem, RefundItem, ReservationItem
+from holdfast.platform.items import LineMap, ReservationItem
+from holdfast.platform.order_items import ChargeItem, OrderItem, RefundItem
 from holdfast.platform.tables import Key, charge_of, execution_name, reservation_of, tenant_of
 from holdfast.reservations.engine import Engine
 from holdfast.reservations.returning import give_back as return_lines

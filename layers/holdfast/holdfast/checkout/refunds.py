@@ -18,8 +18,9 @@ from holdfast.checkout.resuming import refund_run
 from holdfast.checkout.states import BOUGHT, RefundStatus
 from holdfast.platform.dynamodb import Cancelled, Contended, Put, Update, Write
 from holdfast.platform.errors import Busy, Fault, InvariantBroken, NotRefundable
-from holdfast.platform.items import ChargeItem, LineMap, OrderItem, RefundItem, ReturnMap
+from holdfast.platform.items import LineMap
 from holdfast.platform.money import share_of
+from holdfast.platform.order_items import ChargeItem, OrderItem, RefundItem, ReturnMap
 from holdfast.platform.tables import Key, due_bucket, execution_name, name_of, order_beside, refund_of
 from holdfast.platform.workflows import Workflows
 from holdfast.reservations.engine import Engine

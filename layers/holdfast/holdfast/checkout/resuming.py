@@ -15,7 +15,8 @@ from holdfast.checkout.outcomes import is_under_way, was_bought
 from holdfast.checkout.states import UNDER_WAY, RefundStatus
 from holdfast.platform.dynamodb import Cancelled, Contended, Update, Write
 from holdfast.platform.errors import Busy
-from holdfast.platform.items import OrderItem, RefundItem, ReservationItem
+from holdfast.platform.items import ReservationItem
+from holdfast.platform.order_items import OrderItem, RefundItem
 from holdfast.platform.tables import Key, execution_name, order_beside, reservation_of
 from holdfast.platform.workflows import RunState, Workflows
 from holdfast.reservations.engine import Engine

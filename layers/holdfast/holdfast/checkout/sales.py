@@ -23,7 +23,8 @@ from holdfast.platform.errors import (
     TooManyLines,
     Unavailable,
 )
-from holdfast.platform.items import OrderItem, ReservationItem
+from holdfast.platform.items import ReservationItem
+from holdfast.platform.order_items import OrderItem
 from holdfast.platform.tables import Key, Keys, is_unit, order_of
 from holdfast.platform.workflows import Workflows
 from holdfast.reservations.engine import Engine

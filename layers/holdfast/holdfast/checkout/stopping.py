@@ -9,7 +9,8 @@ from holdfast.checkout.outcomes import settle
 from holdfast.checkout.states import UNDER_WAY, OrderState
 from holdfast.platform.dynamodb import Write
 from holdfast.platform.errors import CheckoutUnderWay, ReservationNotFound, ReservationOver
-from holdfast.platform.items import OrderItem, ReservationItem
+from holdfast.platform.items import ReservationItem
+from holdfast.platform.order_items import OrderItem
 from holdfast.platform.tables import Key, reservation_of
 from holdfast.platform.workflows import Workflows
 from holdfast.reservations.ending import cancel

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from holdfast.platform.clock import Clock
 from holdfast.platform.dynamodb import Cancelled, Put, Store, read
-from holdfast.platform.items import TicketKeyItem
+from holdfast.platform.order_items import TicketKeyItem
 from holdfast.platform.tables import Keys
 
 if TYPE_CHECKING:

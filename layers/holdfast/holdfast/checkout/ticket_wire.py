@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictStr
 
 from holdfast.platform.clock import to_text
 from holdfast.platform.fields import Moment, ShownUserId
-from holdfast.platform.items import TicketKeyItem
+from holdfast.platform.order_items import TicketKeyItem
 
 if TYPE_CHECKING:
     from holdfast.checkout.admissions import Admission

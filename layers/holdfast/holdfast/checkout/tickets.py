@@ -19,7 +19,8 @@ from holdfast.checkout.admitted import ADMITTING, admits
 from holdfast.checkout.ticket_keys import KeyPair, decoded, encoded
 from holdfast.checkout.ticket_wire import LONGEST_CODE
 from holdfast.platform.errors import CodeRefused
-from holdfast.platform.items import LineMap, OrderItem
+from holdfast.platform.items import LineMap
+from holdfast.platform.order_items import OrderItem
 from holdfast.platform.tables import tenant_of
 
 _VERSION = "HF1"

@@ -13,7 +13,7 @@ from holdfast.checkout.charges import agrees, state_of
 from holdfast.checkout.opening import LATE
 from holdfast.checkout.payments.port import Payment, PaymentState
 from holdfast.checkout.states import BOUGHT, UNDER_WAY, ChargeState, OrderState
-from holdfast.platform.items import ChargeItem, OrderItem
+from holdfast.platform.order_items import ChargeItem, OrderItem
 
 
 class Transition(StrEnum):

@@ -28,7 +28,7 @@ from holdfast.checkout.webhook_decisions import (
 )
 from holdfast.platform.dynamodb import Cancelled, Contended, Put, RawItem, Write, read
 from holdfast.platform.errors import Busy
-from holdfast.platform.items import ChargeItem, OrderItem, WebhookItem
+from holdfast.platform.order_items import ChargeItem, OrderItem, WebhookItem
 from holdfast.platform.tables import Key, Keys, charge_of, due_bucket
 from holdfast.platform.workflows import Workflows
 from holdfast.reservations.engine import Engine

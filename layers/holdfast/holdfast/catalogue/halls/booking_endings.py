@@ -18,7 +18,8 @@ from holdfast.catalogue.halls.states import BookingState
 from holdfast.catalogue.halls.venues import get
 from holdfast.platform.dynamodb import Update, Write
 from holdfast.platform.errors import BookingOver, CheckoutUnderWay, ReservationNotFound, ReservationOver
-from holdfast.platform.items import BookingItem, OrderItem, ReservationItem
+from holdfast.platform.items import BookingItem, ReservationItem
+from holdfast.platform.order_items import OrderItem
 from holdfast.platform.tables import tenant_of
 from holdfast.reservations import ending
 from holdfast.reservations.engine import Engine

@@ -8,8 +8,9 @@ from holdfast.catalogue.halls.booking_views import Booking, shown, with_order
 from holdfast.catalogue.halls.bookings import SOURCE, key_beside
 from holdfast.catalogue.halls.states import BookingState
 from holdfast.platform.dynamodb import RawItem, Store, read
-from holdfast.platform.items import BookingItem, OrderItem, ReservationItem
+from holdfast.platform.items import BookingItem, ReservationItem
 from holdfast.platform.numbered_pages import NumberedPage, turn_to
+from holdfast.platform.order_items import OrderItem
 from holdfast.platform.tables import Key, Keys, key_of
 from holdfast.reservations.engine import Engine
 

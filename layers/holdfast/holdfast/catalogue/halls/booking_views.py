@@ -6,7 +6,8 @@ from typing import Any
 
 from holdfast.catalogue.halls import states
 from holdfast.catalogue.halls.states import BookingState, PaymentState
-from holdfast.platform.items import BookingItem, OrderItem, ReservationItem
+from holdfast.platform.items import BookingItem, ReservationItem
+from holdfast.platform.order_items import OrderItem
 from holdfast.platform.tables import view_id
 from holdfast.reservations.reading import state_at
 

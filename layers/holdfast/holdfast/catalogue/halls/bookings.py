@@ -11,7 +11,8 @@ from holdfast.catalogue.halls.venues import Venue
 from holdfast.claims.span import Span
 from holdfast.platform.dynamodb import Put, Write
 from holdfast.platform.errors import AmountMismatch, BookingNotFound, Fault, Refused
-from holdfast.platform.items import BookingItem, OrderItem, ReservationItem
+from holdfast.platform.items import BookingItem, ReservationItem
+from holdfast.platform.order_items import OrderItem
 from holdfast.platform.tables import Key, Keys, order_of, tenant_of
 from holdfast.reservations.engine import Engine, LineRequest
 from holdfast.reservations.holding import HoldRequest, hold

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from holdfast.platform.items import OrderItem
+from holdfast.platform.order_items import OrderItem
 from holdfast.reservations.states import State
 
 

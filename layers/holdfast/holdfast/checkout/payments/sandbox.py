@@ -19,7 +19,7 @@ from holdfast.checkout.payments.sandbox_book import Book, SandboxToken, opened
 from holdfast.platform.clock import Clock, SystemClock
 from holdfast.platform.dynamodb import Cancelled, Contended, Put, Store
 from holdfast.platform.errors import Busy, NotFound, ProviderUnavailable, SignatureRefused, Unavailable
-from holdfast.platform.items import SandboxPaymentItem
+from holdfast.platform.order_items import SandboxPaymentItem
 from holdfast.platform.retries import Retries
 from holdfast.platform.tables import Keys
 
