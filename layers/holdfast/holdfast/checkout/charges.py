@@ -9,7 +9,7 @@ from holdfast.checkout.payments.port import Payment, PaymentRequest, PaymentStat
 from holdfast.checkout.states import ChargeState
 from holdfast.platform.dynamodb import Update
 from holdfast.platform.order_items import ChargeItem, OrderItem
-from holdfast.platform.tables import Key, charge_of, execution_name, order_beside, tenant_of
+from holdfast.platform.tables import Key, charge_of, execution_name, tenant_of
 
 _STATES = {
     PaymentState.PENDING: ChargeState.CREATED,
@@ -107,8 +107,3 @@ def totals(captured_minor: int, refunded_minor: int, refundable_minor: int) -> S
         OrderItem.refunded_minor.set(refunded_minor),
         OrderItem.refundable_minor.set(refundable_minor),
     ]
-
-
-def order_key(charge: ChargeItem) -> Key:
-    """Return the key of the order that a charge is for."""
-    return order_beside(charge.key)

@@ -1,4 +1,4 @@
-"""The lives of orders, charges and refunds as tables: which state may follow which."""
+"""The lives of orders and charges as tables, which state may follow which; and the states of refunds."""
 
 from enum import StrEnum
 
@@ -94,17 +94,3 @@ class RefundStatus(StrEnum):
     """The money has moved; what it was for is being put on sale again."""
     COMPLETED = "completed"
     FAILED = "failed"
-
-
-REFUND_FOLLOWERS: dict[RefundStatus, frozenset[RefundStatus]] = {
-    RefundStatus.PENDING: frozenset({RefundStatus.PAID, RefundStatus.FAILED}),
-    RefundStatus.PAID: frozenset({RefundStatus.COMPLETED}),
-    RefundStatus.COMPLETED: frozenset(),
-    RefundStatus.FAILED: frozenset(),
-}
-"""What may follow each state."""
-
-
-def may_follow(state: OrderState, following: OrderState) -> bool:
-    """Return whether an order in `state` may become `following`."""
-    return following in ORDER_FOLLOWERS[state]
