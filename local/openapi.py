@@ -1,7 +1,6 @@
 """The one OpenAPI document of the whole API: gathered from the functions, completed, and kept as openapi.json."""
 
 import argparse
-import importlib.util
 import json
 import re
 import sys
@@ -14,6 +13,7 @@ from aws_lambda_powertools.event_handler.openapi import OpenAPIMerge
 from aws_lambda_powertools.event_handler.openapi.models import HTTPBearer, Server, Tag
 
 from holdfast.platform import http
+from holdfast.platform.access import ROUTES
 from holdfast.reservations.states import State
 from local import openapi_errors
 from local.openapi_errors import KEY_HEADER, header
@@ -25,19 +25,6 @@ DOCUMENT = ROOT / "openapi.json"
 
 STATIC = {"GET /api/v1/docs", "GET /api/v1/openapi.json"}
 """Routes that look nothing up."""
-
-PUBLIC = STATIC | {
-    "GET /api/v1/bookings/venue/{venue_id}/availability",
-    "GET /api/v1/check-in/keys",
-    "GET /api/v1/health",
-    "GET /api/v1/venues",
-    "GET /api/v1/venues/{venue_id}",
-    "GET /api/v1/venues/{venue_id}/availability",
-    "POST /api/v1/bookings/check-availability",
-    "POST /sandbox/{tenant}/payments/{payment_id}",
-    "POST /webhooks/{provider}/{tenant}",
-}
-"""Routes that ask nobody who they are."""
 
 DESCRIPTION = """\
 Holds scarce things, sells each exactly once, and gives them back on time.
@@ -127,27 +114,19 @@ def _merged() -> Json:
 
 
 def _check_routes(merged: Json) -> None:
-    """Hold the document against the routes that the catch-all knows, so that none is lost on either side."""
+    """Hold the document against the table of who may call what, so that no route is lost on either side."""
     found = {path: sorted(method.upper() for method in methods) for path, methods in merged["paths"].items()}
-    known: dict[str, list[str]] = _catch_all().ROUTES
+    known = {path: sorted(methods) for path, methods in ROUTES.items()}
     if found != known:
         differing = sorted(path for path in found | known if found.get(path) != known.get(path))
-        raise Failure(f"functions/unknown_route/app.py and the functions disagree on {', '.join(differing)}")
-
-
-def _catch_all() -> Any:
-    spec = importlib.util.spec_from_file_location("unknown_route", ROOT / "functions" / "unknown_route" / "app.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+        raise Failure(f"holdfast/platform/access.py and the functions disagree on {', '.join(differing)}")
 
 
 def _completed(path: str, method: str, operation: Json, schemas: dict[str, Json]) -> Json:
     """The operation with its security, an example of every body, all its errors, and its headers."""
     route = f"{method.upper()} {path}"
-    operation = operation | {"security": [] if route in PUBLIC else [{"bearer": []}]}
+    is_public = ROUTES[path][method.upper()].is_public
+    operation = operation | {"security": [] if is_public else [{"bearer": []}]}
     for parameter in operation.get("parameters", []):
         if parameter["name"] == KEY_HEADER.lower():
             parameter["name"] = KEY_HEADER
@@ -173,7 +152,7 @@ def _completed(path: str, method: str, operation: Json, schemas: dict[str, Json]
             content["example"] = example_of(content["schema"], schemas, f"the answer of {method} {path}")
             if method == "delete":
                 content["example"] = _let_go(content["example"])
-    shared = openapi_errors.shared_statuses(method, public=route in PUBLIC, static=route in STATIC)
+    shared = openapi_errors.shared_statuses(method, public=is_public, static=route in STATIC)
     errors = openapi_errors.responses_of(operation | {"responses": declared}, schemas, shared)
     return operation | {"responses": dict(sorted((errors | hoped_for).items()))}
 

@@ -44,7 +44,6 @@ def engine() -> Engine:
 def check_in(body: CheckInBody, idempotency_key: OptionalKey = None) -> CheckIn:
     """Let in who shows a code, once; the same key and code give the same answer."""
     caller = http.caller_of(app)
-    caller.needs("staff", "admin", "service")
     keyed = None
     if idempotency_key is not None:
         keyed = KeyedRequest(caller.tenant, caller.name, "check-in", idempotency_key, hash_of(body.code))
@@ -62,5 +61,5 @@ def list_keys() -> TicketKeys:
     return shown_keys(ticket_keys.published(engine().store, http.public_tenant(app)))
 
 
-handler = http.entry(app, public=["GET /api/v1/check-in/keys"])
+handler = http.entry(app)
 cold_start.over()

@@ -20,7 +20,6 @@ from holdfast.platform.caller import Caller
 from holdfast.platform.dynamodb import connect
 from holdfast.platform.errors import (
     CheckoutUnderWay,
-    Forbidden,
     OrderNotFound,
     PaymentFailed,
     PaymentRequired,
@@ -138,10 +137,8 @@ def pay(body: MarketplacePaymentBody, idempotency_key: OptionalKey = None) -> Ma
     caller = http.caller_of(app)
     key = Keys(caller.tenant).by_view_id("o", body.order_id)
     record = None if key is None else engine().store.get(ReservationItem, key)
-    if record is None or record.source != _MARKETPLACE:
+    if record is None or record.source != _MARKETPLACE or caller.sees() not in (None, record.user_id):
         raise OrderNotFound
-    if caller.acts_on() not in (None, record.user_id):
-        raise Forbidden
     keyed = None
     if idempotency_key is not None:
         said = hash_of(body.model_dump(mode="json"))
@@ -165,11 +162,11 @@ def _held(caller: Caller, reservation_id: str) -> ReservationItem:
     keys = Keys(caller.tenant)
     became = deals.became(engine(), caller.tenant, reservation_id)
     if became is not None:
-        return reading.find(engine(), caller.tenant, became.id, caller.acts_on())
+        return reading.find(engine(), caller.tenant, became.id, caller.sees())
     key = keys.by_view_id("o", reservation_id) or keys.by_view_id("b", reservation_id)
     if key is None:
-        return reading.find(engine(), caller.tenant, reservation_id, caller.acts_on())
-    return reading.find(engine(), caller.tenant, public_id(key, None), caller.acts_on())
+        return reading.find(engine(), caller.tenant, reservation_id, caller.sees())
+    return reading.find(engine(), caller.tenant, public_id(key, None), caller.sees())
 
 
 def _opened(

@@ -105,4 +105,4 @@ def page() -> Response[Any]:
     return Response(200, _HTML, html, headers)
 
 
-handler = http.entry(app, public=True)
+handler = http.entry(app)

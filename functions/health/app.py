@@ -97,4 +97,4 @@ def _since(started: float) -> float:
     return round((time.perf_counter() - started) * 1000, 1)
 
 
-handler = http.entry(app, public=True)
+handler = http.entry(app)

@@ -135,7 +135,7 @@ def read_ticket(ticket_id: TicketInPath) -> ResaleTicket:
 def change_ticket(ticket_id: TicketInPath, body: ResaleTicketBody) -> ResaleTicket:
     """Sell it under another title or at another price; refused while an order locks it, and once it is sold."""
     caller = http.caller_of(app)
-    seller = caller.acts_on() if body.user_id is None else caller.acting_for(body.user_id, "userId")
+    seller = caller.owns() if body.user_id is None else caller.acting_for(body.user_id, "userId")
     return _ticket(listings.edit(engine(), caller.tenant, ticket_id, seller, partial(_offer, body)))
 
 
@@ -195,7 +195,7 @@ def read_order(order_id: OrderInPath) -> ResaleOrder:
 def cancel_order(order_id: OrderInPath) -> ResaleOrder:
     """Free its ticket; what is being paid is stopped first, and one that is cancelled already is answered as it is."""
     caller = http.caller_of(app)
-    return _order(orders.cancel(engine(), caller.tenant, order_id, caller.acts_on(), _stop))
+    return _order(orders.cancel(engine(), caller.tenant, order_id, caller.sees(), _stop))
 
 
 def _stop(record: ReservationItem) -> None:

@@ -167,7 +167,7 @@ def read(reservation_id: ReservationId) -> Reservation:
 def let_go(reservation_id: ReservationId) -> Reservation:
     """Give everything back at once; one that is over already is answered as it is."""
     caller = http.caller_of(app)
-    found = reading.find(engine(), caller.tenant, reservation_id, caller.acts_on())
+    found = reading.find(engine(), caller.tenant, reservation_id, caller.sees())
     return _now(cancel(engine(), found.key, found.life))
 
 
@@ -185,7 +185,7 @@ def extend_once(
 ) -> Reservation:
     """Move the expiry later, once, by the stage's extension, never beyond its longest hold."""
     caller = http.caller_of(app)
-    found = reading.find(engine(), caller.tenant, reservation_id, caller.acts_on())
+    found = reading.find(engine(), caller.tenant, reservation_id, caller.sees())
     request_id = hash_of(idempotency_key or app.current_event.request_context.request_id)
     return _shaped(extend(engine(), found.key, found.life, request_id), State.HELD)
 

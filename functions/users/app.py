@@ -20,7 +20,7 @@ from holdfast.platform.clock import to_text
 from holdfast.platform.dynamodb import connect
 from holdfast.platform.errors import Forbidden, PhoneInUse, UserNotFound
 from holdfast.platform.fields import Moment, OptionalKey, UserInPath
-from holdfast.platform.items import PersonItem
+from holdfast.platform.identity_items import PersonItem
 from holdfast.platform.settings import UsersSettings, settings
 from holdfast.reservations.idempotency import KeyedRequest, hash_of
 
@@ -98,14 +98,14 @@ def upsert(body: UserBody, idempotency_key: OptionalKey = None) -> UserAnswer:
     Only an admin, or they themselves, change somebody who is no customer.
     """
     caller = _seeing_all()
-    is_admin = "admin" in caller.roles
-    if body.role not in (None, Role.CUSTOMER) and not is_admin:
+    gives_roles = rights.gives_roles(caller)
+    if body.role not in (None, Role.CUSTOMER) and not gives_roles:
         raise Forbidden
     keyed = None
     if idempotency_key is not None:
         body_hash = hash_of(body.model_dump(mode="json"))
         keyed = KeyedRequest(caller.tenant, caller.name, "users", idempotency_key, body_hash)
-    role = body.role if is_admin else None
+    role = body.role if gives_roles else None
     rule = partial(rights.must_be_let_change, caller)
     person, _ = people.upsert(directory(), caller.tenant, body.name, body.phone, body.email, role, keyed, rule)
     return UserAnswer(user=_shaped(person))
@@ -172,8 +172,8 @@ def change(user_id: UserInPath, body: UserPatchBody) -> UserAnswer:
         raise UserNotFound
     if body.phone is not None and caller.sees() is not None:
         raise Forbidden
-    if body.role is not None:
-        caller.needs("admin")
+    if body.role is not None and not rights.gives_roles(caller):
+        raise Forbidden
     rule = partial(rights.must_be_let_change, caller)
     return UserAnswer(user=_shaped(people.change(directory(), caller.tenant, user_id, _changes(body), rule)))
 

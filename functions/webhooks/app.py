@@ -120,4 +120,4 @@ def _count(*taken_as: str) -> None:
             pass
 
 
-handler = http.entry(app, public=True, raw={"POST /webhooks/{provider}/{tenant}"}, most_bytes=MAX_BODY_BYTES)
+handler = http.entry(app, raw={"POST /webhooks/{provider}/{tenant}"}, most_bytes=MAX_BODY_BYTES)

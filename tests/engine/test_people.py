@@ -15,7 +15,7 @@ from holdfast.identity.people import Changes, Directory, Role
 from holdfast.platform.caller import Caller
 from holdfast.platform.dynamodb import Store, connect, read
 from holdfast.platform.errors import Busy, Forbidden, IdempotencyKeyReused, PhoneInUse, UserNotFound
-from holdfast.platform.items import PersonItem, PhoneItem
+from holdfast.platform.identity_items import PersonItem, PhoneItem
 from holdfast.platform.retries import Retries
 from holdfast.platform.tables import Keys
 from holdfast.reservations.idempotency import KeyedRequest

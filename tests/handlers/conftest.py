@@ -8,7 +8,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from holdfast.platform import queues
+from holdfast.platform import queues, revocation
 from holdfast.platform.clock import SystemClock
 from holdfast.platform.dynamodb import Store, connect
 from holdfast.platform.tables import IDENTITY_SCHEMA, TABLE_SCHEMA
@@ -29,6 +29,7 @@ ENVIRONMENT = {
     "HOLD_SECONDS": "600",
     "HOLD_SECONDS_MAX": "3600",
     "IDENTITY_TABLE_NAME": IDENTITY,
+    "JWKS_URL": "http://localhost:1/jwks.json",
     "LISTING_HOLD_SECONDS": "900",
     "LOG_LEVEL": "INFO",
     "POWERTOOLS_METRICS_NAMESPACE": "Holdfast",
@@ -36,6 +37,9 @@ ENVIRONMENT = {
     "REFUND_WORKFLOW_ARN": "arn:aws:states:us-east-1:123456789012:stateMachine:holdfast-refund",
     "SECRETS_PREFIX": "/holdfast",
     "TABLE_NAME": TABLE,
+    "TOKEN_CLIENT_ID": "client-of-the-tests",
+    "TOKEN_ISSUER": "https://cognito-idp.us-east-1.amazonaws.com/us-east-1_tests",
+    "USER_POOL_ID": "us-east-1_tests",
     "VENUE_HOLD_SECONDS": "900",
 }
 
@@ -80,6 +84,12 @@ def aws(_account: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch) -> Aws:
 def machines(monkeypatch: pytest.MonkeyPatch) -> Machines:
     """The workflows that functions start, run in this process."""
     return installed(monkeypatch)
+
+
+@pytest.fixture(autouse=True)
+def standing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Callers stand as the authorizer passed them on; what becomes of revoked ones has tests of its own."""
+    monkeypatch.setattr(revocation, "looked_at_anew", lambda caller: caller)
 
 
 @pytest.fixture

@@ -12,6 +12,8 @@ from types import ModuleType
 from typing import Any
 from urllib.parse import urlsplit
 
+from holdfast.platform.access import ROUTES
+
 FUNCTIONS = Path(__file__).resolve().parents[2] / "functions"
 
 _PATHS = (
@@ -112,7 +114,7 @@ def event(
         text = base64.b64encode(text.encode()).decode()
     sent = headers or {}
     return {
-        "resource": parts.path,
+        "resource": resource_of(parts.path),
         "path": parts.path,
         "httpMethod": method,
         "headers": sent or None,
@@ -127,7 +129,7 @@ def event(
             "httpMethod": method,
             "identity": {"sourceIp": "192.0.2.1"},
             "path": parts.path,
-            "resourcePath": parts.path,
+            "resourcePath": resource_of(parts.path),
             "stage": "local",
         },
         "body": text,
@@ -142,11 +144,13 @@ class Api:
     tenant: str
     name: str = "key-0123456789ab"
     roles: str = "admin service staff"
+    scopes: str = "*"
+    settings: str = ""
     headers: dict[str, str] = field(default_factory=dict)
 
     def as_user(self, user: str) -> "Api":
-        """Return the API as a customer of the same tenant reaches it, who has no role."""
-        return replace(self, name=user, roles="")
+        """Return the API as a customer of the same tenant reaches it."""
+        return replace(self, name=user, roles="customer")
 
     def with_roles(self, roles: str) -> "Api":
         """Return the API as a service key with other roles reaches it."""
@@ -188,7 +192,15 @@ class Api:
             text = json.dumps(body)
         sent = {"Content-Type": "application/json"} if text is not None else {}
         sent |= self.headers | (headers or {}) | ({"Idempotency-Key": key} if key is not None else {})
-        context = {"tenant": self.tenant, "name": self.name, "roles": self.roles, "principalId": self.name}
+        context = {
+            "tenant": self.tenant,
+            "name": self.name,
+            "roles": self.roles,
+            "scopes": self.scopes,
+            "settings": self.settings,
+            "credential": f"session:{self.name}:1700000000",
+            "principalId": self.name,
+        }
         return send(event(method, target, text=text, headers=sent, authorizer=context, encoded=encoded))
 
     def new_product(self, total_stock: int = 10, **more: Any) -> str:
@@ -212,6 +224,13 @@ class Api:
         """Return a product's units: total, available, reserved and sold."""
         data = self.get(f"/api/products/{product}/status").data
         return data["total_stock"], data["available_stock"], data["reserved_stock"], data["sold_stock"]
+
+
+@cache
+def resource_of(path: str) -> str:
+    """Return the address in the table of routes that a path is of, the most particular one, as API Gateway does."""
+    fitting = [known for known in ROUTES if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", known), path)]
+    return min(fitting, key=lambda known: [part.startswith("{") for part in known.split("/")], default="/{proxy+}")
 
 
 def function_of(path: str) -> str:

@@ -4,10 +4,11 @@ import re
 
 import pytest
 
-from tests.handlers.gateway import FUNCTIONS, Api, event, function_of, load, send
+from holdfast.platform import access
+from tests.handlers.gateway import FUNCTIONS, Api, event, function_of, send
 
 METHODS = {"DELETE", "GET", "PATCH", "POST", "PUT"}
-ROUTES: dict[str, list[str]] = load("unknown_route").ROUTES
+ROUTES = {address: sorted(methods) for address, methods in access.ROUTES.items()}
 
 
 def concrete(path: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any, TypedDict
 from holdfast.platform.clock import Clock, SystemClock
 from holdfast.platform.dynamodb import Cancelled, Contended, Delete, Put, Store, Write
 from holdfast.platform.errors import Busy, Fault, PhoneInUse, UserNotFound
-from holdfast.platform.items import PersonItem, PhoneItem
+from holdfast.platform.identity_items import PersonItem, PhoneItem
 from holdfast.platform.retries import Retries
 from holdfast.platform.tables import Keys
 from holdfast.reservations.idempotency import KeyedRequest

@@ -5,7 +5,7 @@ from functools import partial
 
 from holdfast.identity.people import Directory, Role
 from holdfast.platform.dynamodb import read
-from holdfast.platform.items import PersonItem
+from holdfast.platform.identity_items import PersonItem
 from holdfast.platform.numbered_pages import NumberedPage, turn_to
 from holdfast.platform.tables import Keys
 

@@ -10,7 +10,7 @@ from secrets import token_hex
 
 from holdfast.platform.clock import Clock
 from holdfast.platform.dynamodb import Put, Store
-from holdfast.platform.items import ServiceKeyItem
+from holdfast.platform.identity_items import ServiceKeyItem
 from holdfast.platform.tables import Keys
 
 ROLES = ("service", "staff", "admin")

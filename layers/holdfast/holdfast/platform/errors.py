@@ -69,6 +69,48 @@ class MixedCurrencies(Malformed):
     sentence = "All lines of one cart must be in one currency."
 
 
+class CaptchaRequired(Malformed):
+    """The tenant asks for a captcha, and the request came without one."""
+
+    code = "captcha_required"
+    sentence = "This needs a captcha: send its token."
+
+
+class CurrencyNotUsed(Malformed):
+    """The tenant sells in other currencies."""
+
+    code = "currency_not_used"
+    sentence = "This currency is not one that is used here."
+
+
+class EmailInUse(Malformed):
+    """Somebody has an account with this e-mail address."""
+
+    code = "email_in_use"
+    sentence = "There is an account with this e-mail address already."
+
+
+class BadCredentials(Malformed):
+    """The e-mail address has no confirmed account, or the password is not its: which of the two is not told."""
+
+    code = "bad_credentials"
+    sentence = "The e-mail address or the password is not right."
+
+
+class CodeWrong(Malformed):
+    """A code that was sent or shown to the user is not the one that was entered, or is too old."""
+
+    code = "code_wrong"
+    sentence = "This code is not right, or not valid any more."
+
+
+class PasswordRefused(Malformed):
+    """A password is too easy to guess."""
+
+    code = "password_refused"
+    sentence = "This password cannot be used."
+
+
 class IdempotencyKeyReused(HoldfastError):
     """The idempotency key was used before with a different body."""
 
@@ -88,6 +130,35 @@ class Forbidden(HoldfastError):
 
     code = "forbidden"
     sentence = "The credential does not allow this."
+
+
+class TenantSuspended(Forbidden):
+    """The caller's tenant was suspended by the operator."""
+
+    code = "tenant_suspended"
+    sentence = "This tenant is suspended."
+
+
+class CaptchaFailed(Forbidden):
+    """The captcha's token is not good: forged, used before, too old, of another action or host, or scored too low."""
+
+    code = "captcha_failed"
+    sentence = "The captcha was not passed. Try again with a new one."
+
+
+class TooManyRequests(HoldfastError):
+    """A limit on how often somebody may do something is reached; `retry_after` says when there is room again.
+
+    `limit` is how many there may be in `window` seconds.
+    """
+
+    code = "too_many_requests"
+    sentence = "That is too often. Try again later."
+
+    def __init__(self, limit: int, window: int, retry_after: int, sentence: str | None = None) -> None:
+        """Take the limit, its window in seconds, and in how many seconds, from 1, there is room again."""
+        super().__init__(sentence)
+        self.limit, self.window, self.retry_after = limit, window, retry_after
 
 
 class NotFound(HoldfastError):
@@ -172,6 +243,20 @@ class UserNotFound(NotFound):
 
     code = "user_not_found"
     sentence = "There is no such user."
+
+
+class TenantNotFound(NotFound):
+    """There is no such tenant, or it is suspended."""
+
+    code = "tenant_not_found"
+    sentence = "There is no such tenant."
+
+
+class KeyNotFound(NotFound):
+    """The tenant has no such service key."""
+
+    code = "key_not_found"
+    sentence = "There is no such key."
 
 
 class Conflict(HoldfastError):
@@ -345,6 +430,20 @@ class BookingOver(Conflict):
     sentence = "The booking's state does not allow this."
 
 
+class TenantExists(Conflict):
+    """Another tenant has this id."""
+
+    code = "tenant_exists"
+    sentence = "There is a tenant with this id already."
+
+
+class NoAccount(Conflict):
+    """The user has no account, or no e-mail address to have one with."""
+
+    code = "no_account"
+    sentence = "This user has no e-mail address to sign in with."
+
+
 class PhoneInUse(Conflict):
     """Another user has this phone."""
 
@@ -380,6 +479,14 @@ class ProviderUnavailable(HoldfastError):
 
     code = "provider_unavailable"
     sentence = "The payment provider does not answer. Try again in a moment."
+    retry_after = 5
+
+
+class CaptchaUnavailable(Unavailable):
+    """The captcha's provider does not answer, so that nothing is known of the token: nobody is let through."""
+
+    code = "captcha_unavailable"
+    sentence = "The captcha cannot be checked right now. Try again in a moment."
     retry_after = 5
 
 

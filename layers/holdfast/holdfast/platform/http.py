@@ -16,6 +16,7 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
 
+from holdfast.platform.access import CATCH_ALL, ROUTES, Access
 from holdfast.platform.caller import Caller, from_context
 from holdfast.platform.errors import (
     Busy,
@@ -30,6 +31,7 @@ from holdfast.platform.errors import (
     NotFound,
     PaymentRequired,
     ProviderUnavailable,
+    TooManyRequests,
     Unauthorized,
     Unavailable,
 )
@@ -48,6 +50,9 @@ _KEY_HEADER = "idempotency-key"
 _OTHER_KEY_HEADER = "x-idempotency-key"
 _TENANT = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _BEARER_TENANT = re.compile(r"Bearer hk_([a-z0-9][a-z0-9-]{0,39})_[0-9a-f]{64}")
+
+_UNLISTED = Access(frozenset({"nobody"}))
+"""What a route that the table does not have asks for: a role that nobody has."""
 
 _CONFLICT = "conflict"
 
@@ -112,6 +117,7 @@ _STATUS: dict[type[HoldfastError], int] = {
     BodyTooLarge: 413,
     UnsupportedMediaType: 415,
     IdempotencyKeyReused: 422,
+    TooManyRequests: 429,
     Busy: 503,
     Unavailable: 503,
     ProviderUnavailable: 503,
@@ -150,16 +156,15 @@ def _no_constant(name: str) -> None:
 def entry(
     app: APIGatewayRestResolver,
     *,
-    public: bool | Collection[str] = False,
     raw: Collection[str] = (),
     conflict: int = 409,
     most_bytes: int = MAX_BODY_BYTES,
 ) -> Callable[[Event, Any], Answer]:
     """Return the Lambda handler of a resolver.
 
-    Unless `public`, or for those routes that it names (`GET /api/v1/venues`), a request without a caller is answered
-    401. The bodies of `raw` routes may be anything (`raw_body`), those of all others are JSON. `conflict` is the status
-    for refusals by state: older clients know them as 400. Bodies have `most_bytes`.
+    Who may call which of its routes is in `platform.access`. The bodies of `raw` routes (`POST /webhooks/{provider}`)
+    may be anything (`raw_body`), those of all others are JSON. `conflict` is the status for refusals by state: older
+    clients know them as 400. Bodies have `most_bytes`.
     """
     context: dict[str, Any] = {}
 
@@ -189,7 +194,7 @@ def entry(
         context.clear()
         context["request_id"] = _request_id(event, lambda_context)
         try:
-            found = _resolve(app, event, lambda_context, public, raw, most_bytes)
+            found = _resolve(app, event, lambda_context, raw, most_bytes)
         except HoldfastError as error:
             found = _plain(answer(error))
         except Exception as fault:
@@ -306,19 +311,29 @@ def _escaped(text: str) -> str:
 
 
 def _resolve(
-    app: APIGatewayRestResolver,
-    event: Event,
-    lambda_context: Any,
-    public: bool | Collection[str],
-    raw: Collection[str],
-    most_bytes: int,
+    app: APIGatewayRestResolver, event: Event, lambda_context: Any, raw: Collection[str], most_bytes: int
 ) -> Answer:
-    route = f"{event['httpMethod']} {event.get('resource')}"
-    if not (public if isinstance(public, bool) else route in public):
-        _caller(event)
-    normal = _normal_but_for_body(event, most_bytes) if route in raw else _normal(event, most_bytes)
+    method, resource = event["httpMethod"], event.get("resource") or ""
+    _must_be_let(event, method, resource)
+    is_raw = f"{method} {resource}" in raw
+    normal = _normal_but_for_body(event, most_bytes) if is_raw else _normal(event, most_bytes)
     found: Answer = app.resolve(normal, lambda_context)
     return found
+
+
+def _must_be_let(event: Event, method: str, resource: str) -> None:
+    """Let a request pass that the table of routes lets pass; raises Unauthorized, Forbidden and what is revoked."""
+    if resource in CATCH_ALL:
+        return
+    access = ROUTES.get(resource, {}).get(method, _UNLISTED)
+    if access.is_public:
+        return
+    caller = _caller(event)
+    caller.must_be_let(method, access)
+    if access.moves_money:
+        from holdfast.platform import revocation
+
+        revocation.looked_at_anew(caller).must_be_let(method, access)
 
 
 def _caller(event: Mapping[str, Any]) -> Caller:

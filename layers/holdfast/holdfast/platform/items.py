@@ -8,7 +8,6 @@ from pynamodb.attributes import (
     ListAttribute,
     MapAttribute,
     UnicodeAttribute,
-    UnicodeSetAttribute,
 )
 from pynamodb.constants import NUMBER
 from pynamodb.models import Model
@@ -208,25 +207,6 @@ class BookingItem(Item):
     updated_at = IntegerAttribute()
 
 
-class PersonItem(Item):
-    """Somebody the tenant knows by phone."""
-
-    user_id = UnicodeAttribute()
-    name = UnicodeAttribute()
-    phone = UnicodeAttribute()
-    email = UnicodeAttribute(null=True)
-    role = UnicodeAttribute()
-    version = IntegerAttribute()
-    created_at = IntegerAttribute()
-    updated_at = IntegerAttribute()
-
-
-class PhoneItem(Item):
-    """Whose phone a number is."""
-
-    user_id = UnicodeAttribute()
-
-
 class LineMap(MapAttribute[str, Any]):
     """One line of a reservation: what, how many, at which price; `counted` where a limit per user counts it.
 
@@ -361,11 +341,3 @@ class CounterItem(Item):
     """The last number given to things of one name."""
 
     last = IntegerAttribute()
-
-
-class ServiceKeyItem(Item):
-    """A service key: only the hash of its secret is kept, as the item's sort key."""
-
-    label = UnicodeAttribute()
-    roles = UnicodeSetAttribute()
-    created_at = IntegerAttribute()

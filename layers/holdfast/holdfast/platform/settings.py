@@ -19,16 +19,46 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
 
-class AuthorizerSettings(Settings):
-    """Where credentials are kept."""
+class IdentitySettings(Settings):
+    """Where tenants, people and credentials are kept."""
 
     identity_table_name: str = Field(alias="IDENTITY_TABLE_NAME", min_length=3)
+
+
+class TokenSettings(IdentitySettings):
+    """Whose access tokens are good: their issuer and client, and where the keys are that verify them."""
+
+    token_issuer: str = Field(alias="TOKEN_ISSUER", pattern="^https://")
+    token_client_id: str = Field(alias="TOKEN_CLIENT_ID", min_length=1)
+    jwks_url: str = Field(alias="JWKS_URL", pattern="^https?://")
+
+
+class AuthorizerSettings(TokenSettings):
+    """Where credentials are kept, and whose access tokens are good."""
+
+
+class AccountsSettings(TokenSettings):
+    """The same, and the pool in which accounts are."""
+
+    user_pool_id: str = Field(alias="USER_POOL_ID", min_length=3)
+
+
+class UserPoolSettings(IdentitySettings):
+    """Where people are kept, and the pool in which their accounts are."""
+
+    user_pool_id: str = Field(alias="USER_POOL_ID", min_length=3)
 
 
 class TableSettings(Settings):
     """Where everything that is sold and held is kept."""
 
     table_name: str = Field(alias="TABLE_NAME", min_length=3)
+
+
+class CurrencySettings(TableSettings):
+    """The table, and the currency of what names none."""
+
+    default_currency: str = Field(alias="DEFAULT_CURRENCY", pattern="^[A-Z]{3}$")
 
 
 class CheckoutWorkflowSettings(TableSettings):
@@ -69,6 +99,16 @@ class CheckoutSettings(CheckoutWorkflowSettings, ProviderSettings):
 
 class PaymentSettings(TableSettings, ProviderNameSettings):
     """The table, and the payment providers of tenants that have not chosen any."""
+
+
+class TenantOwnSettings(PaymentSettings, IdentitySettings, CurrencySettings):
+    """What tenants set for themselves, and what they have where they set nothing.
+
+    Holds last so many seconds, and at most so many.
+    """
+
+    hold_seconds: int = Field(alias="HOLD_SECONDS", ge=1, le=86_400)
+    hold_seconds_max: int = Field(alias="HOLD_SECONDS_MAX", ge=1, le=86_400)
 
 
 class OrdersSettings(WorkflowSettings, SecretSettings):
@@ -118,12 +158,6 @@ class ReservationsSettings(FlashDealsSettings, ListingHoldSettings, VenueHoldSet
     extend_seconds: int = Field(alias="EXTEND_SECONDS", ge=0, le=86_400)
 
 
-class CurrencySettings(TableSettings):
-    """The table, and the currency of what names none."""
-
-    default_currency: str = Field(alias="DEFAULT_CURRENCY", pattern="^[A-Z]{3}$")
-
-
 class ProductsSettings(CurrencySettings):
     """The table, and the currency of a product that names none."""
 
@@ -136,11 +170,23 @@ class MarketplaceSettings(ListingHoldSettings, CurrencySettings, CheckoutWorkflo
     """The table, how long an order locks a ticket, in seconds, the currency of tickets, and the checkout's machine."""
 
 
-class UsersSettings(AuthorizerSettings):
-    """Where everybody is kept whom a tenant knows by phone."""
+class UsersSettings(UserPoolSettings):
+    """Where everybody is kept whom a tenant knows, and the pool in which their accounts are."""
 
 
-class BookingsSettings(VenueHoldSettings, UsersSettings, WorkflowSettings):
+class PersonalDataSettings(TableSettings, UserPoolSettings):
+    """Everything that is kept of people, and the pool in which their accounts are."""
+
+
+class ServiceKeysSettings(IdentitySettings, SecretSettings):
+    """Where keys are kept, and where the secret is that repeated requests are answered by."""
+
+
+class TenantsSettings(UserPoolSettings):
+    """Where tenants and people are kept, and the pool in which accounts are."""
+
+
+class BookingsSettings(VenueHoldSettings, IdentitySettings, WorkflowSettings):
     """The table, how long a hall is held, in seconds, where customers are kept, and both state machines."""
 
 
@@ -168,11 +214,12 @@ class EventRecorderSettings(TableSettings, DeadLetterSettings):
     """The table, and where records go that cannot be read."""
 
 
-class HealthSettings(AuthorizerSettings, TableSettings, ExpiryQueueSettings):
+class HealthSettings(IdentitySettings, TableSettings, ExpiryQueueSettings):
     """Everything whose health is told."""
 
 
 SETTINGS_BY_FUNCTION: dict[str, type[Settings]] = {
+    "accounts": AccountsSettings,
     "authorizer": AuthorizerSettings,
     "bookings": BookingsSettings,
     "check_in": TableSettings,
@@ -188,11 +235,14 @@ SETTINGS_BY_FUNCTION: dict[str, type[Settings]] = {
     "health": HealthSettings,
     "marketplace": MarketplaceSettings,
     "orders": OrdersSettings,
+    "personal_data": PersonalDataSettings,
     "products": ProductsSettings,
     "reservations": ReservationsSettings,
     "reserve_and_checkout": ReserveAndCheckoutSettings,
-    "settings": PaymentSettings,
+    "service_keys": ServiceKeysSettings,
+    "settings": TenantOwnSettings,
     "sweeper": WorkflowSettings,
+    "tenants": TenantsSettings,
     "users": UsersSettings,
     "venues": TableSettings,
     "webhooks": WebhooksSettings,

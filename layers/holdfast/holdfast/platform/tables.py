@@ -53,6 +53,9 @@ IDENTITY_SCHEMA: dict[str, Any] = {
 }
 """The identity room's table as the template declares it."""
 
+OPERATOR_TENANT = "operator"
+"""The tenant that nobody's things are kept under: its people and keys are those who create tenants."""
+
 _TENANT = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _USER_HASH = re.compile(r"[a-z2-7]{16}")
 _RESERVATION_ID = re.compile(r"r-([a-z2-7]{16})-([0-9a-f]{32})")
@@ -245,8 +248,36 @@ class Keys:
         owner = reservation.pk.rpartition("#")[2]
         return Key(self.bookings(), f"{start:015d}#{owner}#{reservation.sk.removeprefix('R#')}")
 
+    def tenant_record(self) -> Key:
+        """Return the key of the tenant itself."""
+        return Key(f"{self.tenant}#TENANT", "-")
+
+    def tenants(self) -> str:
+        """Return the partition of all tenants, which is the operators'."""
+        return f"{self.tenant}#TENANTS"
+
+    def tenant_entry(self, tenant: str) -> Key:
+        """Return the key of a tenant's place among all, by its id."""
+        return Key(self.tenants(), Keys(tenant).tenant)
+
+    def email(self, address: str) -> Key:
+        """Return the key that says whose account an e-mail address signs in to; letters' case makes no difference."""
+        return Key(f"{self.tenant}#EMAILS", _digest(address.lower()))
+
+    def sign_up(self, user_id: str) -> Key:
+        """Return the key of the sign-up that waits to be confirmed as this user."""
+        return Key(f"{self.tenant}#SIGNUPS", user_id)
+
+    def attempts(self, at_what: str, by_whom: str, window: int) -> Key:
+        """Return the key of how often something was tried by somebody in one window, by its number."""
+        return Key(f"{self.tenant}#ATTEMPTS#{at_what}#{_digest(by_whom)}", f"{window:012d}")
+
+    def captcha(self, token: str) -> Key:
+        """Return the key that says that a captcha's token was used."""
+        return Key(f"{self.tenant}#CAPTCHA#{_digest(token)}", "-")
+
     def people(self) -> str:
-        """Return the partition of everybody the tenant knows by phone (the users API)."""
+        """Return the partition of everybody the tenant knows (the users API)."""
         return f"{self.tenant}#PEOPLE"
 
     def person(self, user_id: str) -> Key:
@@ -257,9 +288,13 @@ class Keys:
         """Return the key that says whose phone `number` (E.164) is."""
         return Key(f"{self.tenant}#PHONES", number)
 
+    def service_keys(self) -> str:
+        """Return the partition of the tenant's service keys."""
+        return f"{self.tenant}#KEYS"
+
     def service_key(self, digest: str) -> Key:
         """Return the key of the service key whose secret hashes to `digest`."""
-        return Key(f"{self.tenant}#KEYS", digest)
+        return Key(self.service_keys(), digest)
 
     def user(self, user: str) -> str:
         """Return the partition of everything that is `user`'s."""

@@ -12,7 +12,6 @@ from enum import StrEnum
 from holdfast.catalogue.listings.lists import MOST_LOOKS
 from holdfast.platform.errors import (
     CheckoutUnderWay,
-    Forbidden,
     OrderNotFound,
     OrderOver,
     Refused,
@@ -112,7 +111,7 @@ def create(engine: Engine, rooms: Rooms, purchase: Purchase) -> Order:
 
 
 def find(engine: Engine, tenant: str, order_id: str, viewer: str | None) -> Order:
-    """Return an order; `viewer`, where given, must be its own. Raises OrderNotFound, and Forbidden for another's."""
+    """Return an order; `viewer`, where given, must be its own. Raises OrderNotFound, also for another's."""
     return _now(engine, [_record(engine, tenant, order_id, viewer)])[0]
 
 
@@ -139,7 +138,7 @@ def cancel(engine: Engine, tenant: str, order_id: str, buyer: str | None, stop: 
     """Free the ticket that an order locks, and return the order; one that is cancelled already is returned as it is.
 
     `buyer`, where given, must be its own. What is being paid is stopped first. Written in one transaction: the
-    reservation and the listing. Raises OrderNotFound, Forbidden, OrderOver where it was paid, and Busy.
+    reservation and the listing. Raises OrderNotFound, OrderOver where it was paid, and Busy.
     """
     known = _record(engine, tenant, order_id, buyer)
     try:
@@ -154,10 +153,8 @@ def cancel(engine: Engine, tenant: str, order_id: str, buyer: str | None, stop: 
 def _record(engine: Engine, tenant: str, order_id: str, user: str | None) -> ReservationItem:
     key = Keys(tenant).by_view_id("o", order_id)
     record = None if key is None else engine.store.get(ReservationItem, key)
-    if record is None or record.source != SOURCE:
+    if record is None or record.source != SOURCE or user not in (None, record.user_id):
         raise OrderNotFound
-    if user not in (None, record.user_id):
-        raise Forbidden
     return record
 
 
