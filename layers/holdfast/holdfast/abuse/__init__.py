@@ -1,0 +1,1 @@
+"""What is done against those who try too often, and those who are no people."""
