@@ -20,7 +20,7 @@ from holdfast.platform import http
 from holdfast.platform.dynamodb import connect
 from holdfast.platform.errors import AlreadyAdmitted, CodeRefused, TicketNotValid
 from holdfast.platform.fields import OptionalKey
-from holdfast.platform.settings import TableSettings, settings
+from holdfast.platform.settings import PublicTableSettings, settings
 from holdfast.reservations.engine import Engine
 from holdfast.reservations.idempotency import KeyedRequest, hash_of
 
@@ -32,7 +32,7 @@ app = APIGatewayRestResolver(
 @cache
 def engine() -> Engine:
     """Return this warm function's engine."""
-    return Engine(connect(settings(TableSettings).table_name))
+    return Engine(connect(settings(PublicTableSettings).table_name))
 
 
 @app.post(

@@ -34,7 +34,7 @@ from holdfast.platform import http, page_tokens
 from holdfast.platform.dynamodb import connect
 from holdfast.platform.errors import BlackoutNotFound, Fault, Malformed, TimeConflict, VenueNotFound
 from holdfast.platform.fields import OptionalKey
-from holdfast.platform.settings import TableSettings, settings
+from holdfast.platform.settings import PublicTableSettings, settings
 from holdfast.reservations.engine import Engine
 from holdfast.reservations.idempotency import KeyedRequest, hash_of
 
@@ -58,7 +58,7 @@ DaysInQuery = Annotated[int, Query(ge=1, le=availability.MOST_DAYS, description=
 @cache
 def engine() -> Engine:
     """Return this warm function's engine."""
-    return Engine(connect(settings(TableSettings).table_name))
+    return Engine(connect(settings(PublicTableSettings).table_name))
 
 
 @app.post(

@@ -25,6 +25,12 @@ class IdentitySettings(Settings):
     identity_table_name: str = Field(alias="IDENTITY_TABLE_NAME", min_length=3)
 
 
+class PublicSettings(IdentitySettings):
+    """Where tenants are kept, and the domain under which each has a host of its own; "" where they have none."""
+
+    public_domain: str = Field("", alias="PUBLIC_DOMAIN", pattern=r"^([a-z0-9-]+(\.[a-z0-9-]+)+)?$")
+
+
 class TokenSettings(IdentitySettings):
     """Whose access tokens are good: their issuer and client, and where the keys are that verify them."""
 
@@ -37,7 +43,7 @@ class AuthorizerSettings(TokenSettings):
     """Where credentials are kept, and whose access tokens are good."""
 
 
-class AccountsSettings(TokenSettings):
+class AccountsSettings(TokenSettings, PublicSettings):
     """The same, and the pool in which accounts are."""
 
     user_pool_id: str = Field(alias="USER_POOL_ID", min_length=3)
@@ -53,6 +59,10 @@ class TableSettings(Settings):
     """Where everything that is sold and held is kept."""
 
     table_name: str = Field(alias="TABLE_NAME", min_length=3)
+
+
+class PublicTableSettings(TableSettings, PublicSettings):
+    """The table, and how public requests are known to be a tenant's."""
 
 
 class CurrencySettings(TableSettings):
@@ -101,16 +111,6 @@ class PaymentSettings(TableSettings, ProviderNameSettings):
     """The table, and the payment providers of tenants that have not chosen any."""
 
 
-class TenantOwnSettings(PaymentSettings, IdentitySettings, CurrencySettings):
-    """What tenants set for themselves, and what they have where they set nothing.
-
-    Holds last so many seconds, and at most so many.
-    """
-
-    hold_seconds: int = Field(alias="HOLD_SECONDS", ge=1, le=86_400)
-    hold_seconds_max: int = Field(alias="HOLD_SECONDS_MAX", ge=1, le=86_400)
-
-
 class OrdersSettings(WorkflowSettings, SecretSettings):
     """The table, both state machines, and where the keys are that sign ticket codes."""
 
@@ -156,6 +156,22 @@ class ReservationsSettings(FlashDealsSettings, ListingHoldSettings, VenueHoldSet
 
     hold_seconds_max: int = Field(alias="HOLD_SECONDS_MAX", ge=1, le=86_400)
     extend_seconds: int = Field(alias="EXTEND_SECONDS", ge=0, le=86_400)
+
+
+class TenantOwnSettings(
+    PublicTableSettings,
+    ProviderNameSettings,
+    CurrencySettings,
+    FlashDealsSettings,
+    ListingHoldSettings,
+    VenueHoldSettings,
+):
+    """Where tenants keep what they set, and what they have where they set nothing.
+
+    No hold lasts longer than `hold_seconds_max`.
+    """
+
+    hold_seconds_max: int = Field(alias="HOLD_SECONDS_MAX", ge=1, le=86_400)
 
 
 class ProductsSettings(CurrencySettings):
@@ -222,7 +238,7 @@ SETTINGS_BY_FUNCTION: dict[str, type[Settings]] = {
     "accounts": AccountsSettings,
     "authorizer": AuthorizerSettings,
     "bookings": BookingsSettings,
-    "check_in": TableSettings,
+    "check_in": PublicTableSettings,
     "checkout": CheckoutSettings,
     "checkout_claims": CheckoutClaimsSettings,
     "checkout_payments": CheckoutPaymentsSettings,
@@ -244,7 +260,7 @@ SETTINGS_BY_FUNCTION: dict[str, type[Settings]] = {
     "sweeper": WorkflowSettings,
     "tenants": TenantsSettings,
     "users": UsersSettings,
-    "venues": TableSettings,
+    "venues": PublicTableSettings,
     "webhooks": WebhooksSettings,
 }
 """Which settings each function reads; functions not named here read none."""
