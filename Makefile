@@ -4,6 +4,7 @@ PYTHON ?= $(shell for candidate in python3 python3.13 python3.12 python3.11; do 
     "$$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
     && echo "$$candidate" && break; done)
 TESTS ?= tests
+WORKERS ?= 2
 STAGE ?= dev
 
 BIN := .venv/bin
@@ -34,8 +35,8 @@ build: environment  ## build functions and layers with sam
 run: environment  ## serve the API on http://127.0.0.1:3000 (PORT=4000 moves it)
 	@$(BIN)/python -m local.run --port $(PORT)
 
-test: environment engine build  ## run every test (TESTS=tests/unit runs some)
-	@$(BIN)/python -m pytest $(TESTS)
+test: environment engine build  ## run every test (TESTS=tests/unit runs some, WORKERS=4 on more cores)
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup $(TESTS)
 
 test-postgres: environment engine  ## compare calendars with a real PostgreSQL (HOLDFAST_POSTGRES_URL, or an installed one)
 	@$(BIN)/python -m pytest tests/postgres/exclusion.py
