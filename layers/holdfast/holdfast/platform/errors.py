@@ -474,6 +474,14 @@ class Unavailable(HoldfastError):
     retry_after = 1
 
 
+class CodeNotSent(Unavailable):
+    """The mail with a code could not be sent: its sender is out of order, or has sent as many as it may."""
+
+    code = "code_not_sent"
+    sentence = "The e-mail with the code could not be sent. Try again later."
+    retry_after = 60
+
+
 class ProviderUnavailable(HoldfastError):
     """A payment provider did not answer in time, or answered that it cannot now: nothing is known of the request."""
 

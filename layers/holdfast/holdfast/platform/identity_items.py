@@ -62,6 +62,18 @@ class SignUpItem(Item):
     ttl = IntegerAttribute()
 
 
+class SessionItem(Item):
+    """A sign-in that may be refreshed, kept by the digest of its refresh token.
+
+    `signed_out_at` is that of the person as they signed in: once the person's is another, the session is over.
+    """
+
+    user_id = UnicodeAttribute()
+    started_at = IntegerAttribute()
+    signed_out_at = IntegerAttribute(null=True)
+    ttl = IntegerAttribute()
+
+
 class AttemptsItem(Item):
     """How often something was tried in one stretch of time."""
 

@@ -268,6 +268,14 @@ class Keys:
         """Return the key of the sign-up that waits to be confirmed as this user."""
         return Key(f"{self.tenant}#SIGNUPS", user_id)
 
+    def sessions(self, user_id: str) -> str:
+        """Return the partition of a user's sign-ins that may be refreshed."""
+        return f"{self.tenant}#SESSIONS#{user_id}"
+
+    def session(self, user_id: str, refresh_token: str) -> Key:
+        """Return the key of one of them, by its refresh token, of which only a digest is kept."""
+        return Key(self.sessions(user_id), _digest(refresh_token))
+
     def attempts(self, at_what: str, by_whom: str, window: int) -> Key:
         """Return the key of how often something was tried by somebody in one window, by its number."""
         return Key(f"{self.tenant}#ATTEMPTS#{at_what}#{_digest(by_whom)}", f"{window:012d}")
