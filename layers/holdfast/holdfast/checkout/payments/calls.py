@@ -6,57 +6,21 @@ Neither what is sent nor what is answered is ever logged.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from typing import Any
 
 import httpx
 from aws_lambda_powertools import Logger
-from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError, field_validator
+from pydantic import SecretStr
 
 from holdfast.platform.errors import ProviderUnavailable
-from holdfast.platform.secrets import SecretUnreadable
 
 _TIMEOUT = httpx.Timeout(8.0, connect=2.0)
-_HERE = ("localhost", "127.0.0.1")
 
 _REFUSED_CREDENTIALS = (401, 403)
 _NOT_NOW = (409, 424, 425, 429)
 """Conflicts with a call that is still being made, dependencies that failed, limits: the same call may succeed later."""
 
 _logger = Logger()
-
-
-class ProviderSecret(BaseModel):
-    """What a tenant's credentials at any provider may say; errors do not repeat them.
-
-    `base_url` is where the provider is, if not where it is for everybody.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
-
-    base_url: str | None = None
-
-    @field_validator("base_url")
-    @classmethod
-    def _safe(cls, url: str | None) -> str | None:
-        if url is None:
-            return None
-        parts = urlsplit(url)
-        if not parts.hostname or (parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _HERE)):
-            raise ValueError("a provider is reached over https")
-        return url
-
-
-_Secret = TypeVar("_Secret", bound=ProviderSecret)
-
-
-def secret_of(model: type[_Secret], provider: str, secret: Mapping[str, Any]) -> _Secret:
-    """Return a tenant's credentials; raises SecretUnreadable, naming the fields that are wrong."""
-    try:
-        return model.model_validate(secret)
-    except ValidationError as wrong:
-        fields = ", ".join(".".join(map(str, error["loc"])) for error in wrong.errors())
-        raise SecretUnreadable(f"the credentials for {provider} are not as they have to be: {fields}") from None
 
 
 @dataclass(frozen=True)

@@ -28,9 +28,10 @@ from pydantic import Field, SecretStr
 
 from holdfast.checkout.payments import signatures
 from holdfast.checkout.payments.amounts import Amounts
-from holdfast.checkout.payments.calls import ApiAnswer, Calls, ProviderSecret, secret_of
+from holdfast.checkout.payments.calls import ApiAnswer, Calls
 from holdfast.checkout.payments.port import Payment, PaymentRequest, PaymentState, ProviderEvent, Refund, RefundState
 from holdfast.platform.errors import SignatureRefused
+from holdfast.platform.provider_secrets import ProviderSecret, secret_of
 
 CAPTURED_WITHIN_MINUTES = 4_320
 """Three days, within which a payment is captured or pays itself back: time to mend a capture that failed by hand."""

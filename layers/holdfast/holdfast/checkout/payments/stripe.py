@@ -24,7 +24,7 @@ from pydantic import Field, SecretStr
 
 from holdfast.checkout.payments import signatures
 from holdfast.checkout.payments.amounts import Amounts
-from holdfast.checkout.payments.calls import ApiAnswer, Calls, ProviderSecret, secret_of
+from holdfast.checkout.payments.calls import ApiAnswer, Calls
 from holdfast.checkout.payments.port import (
     Payment,
     PaymentRequest,
@@ -35,6 +35,7 @@ from holdfast.checkout.payments.port import (
 )
 from holdfast.platform.clock import Clock, SystemClock
 from holdfast.platform.errors import ProviderUnavailable, SignatureRefused
+from holdfast.platform.provider_secrets import ProviderSecret, secret_of
 
 VERSION = "2025-04-30.basil"
 """The version of Stripe's API that this is written for (docs.stripe.com/api/versioning)."""
