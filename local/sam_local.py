@@ -23,6 +23,9 @@ NAMED = {
     "DEAD_LETTER_QUEUE_URL": "DeadLetterQueueUrl",
     "CHECKOUT_WORKFLOW_ARN": "CheckoutWorkflowArn",
     "REFUND_WORKFLOW_ARN": "RefundWorkflowArn",
+    "TOKEN_ISSUER": "TokenIssuer",
+    "TOKEN_CLIENT_ID": "UserPoolClientId",
+    "USER_POOL_ID": "UserPoolId",
 }
 """The variables that name what functions use, by the stack's outputs that do."""
 
@@ -64,7 +67,11 @@ def serving(store: Stack, endpoint_url: str, variables: dict[str, str]) -> Itera
     """Run `sam local start-api` over the built template; yields its base URL."""
     port = free_port()
     settings = store.log.parent / "sam-local.json"
-    settings.write_text(json.dumps({"Parameters": variables | {"AWS_ENDPOINT_URL": endpoint_url}}))
+    of_this_machine = {
+        "AWS_ENDPOINT_URL": endpoint_url,
+        "JWKS_URL": f"{endpoint_url}/{variables['USER_POOL_ID']}/.well-known/jwks.json",
+    }
+    settings.write_text(json.dumps({"Parameters": variables | of_this_machine}))
     overrides = build.parameters() | {"Stage": "local", "AwsEndpointUrl": endpoint_url}
     command = ["sam", "local", "start-api", "--port", str(port), "--host", "127.0.0.1", "--region", REGION]
     command += ["--template", str(build.BUILD / "template.yaml"), "--env-vars", str(settings)]

@@ -109,8 +109,9 @@ class Stack:
             "AwsEndpointUrl": self.endpoint_url,
             "LogRetentionDays": "1",
             "DefaultPaymentProviders": "sandbox",
+            **parameters,
         }
-        overrides = [f"{name}={value}" for name, value in (values | parameters).items()]
+        overrides = [f"{name}={value}" for name, value in values.items()]
         command = [self._program("sam"), "deploy", "--config-env", "local"]
         command += ["--config-file", str(build.ROOT / "samconfig.toml"), "--template-file", str(built)]
         with (self._state / "deploy.log").open("w+b") as log:
@@ -119,7 +120,7 @@ class Stack:
                 log.seek(0)
                 raise Failure(f"sam deploy failed. {said_last(log.read().decode(errors='replace'))}")
         self.outputs = self._read_outputs()
-        self._apply_gateway_responses(built)
+        self._apply_gateway_responses(built, values)
 
     def stop(self) -> None:
         """Stop everything that was started here."""
@@ -217,9 +218,9 @@ class Stack:
         described = self.client("cloudformation").describe_stacks(StackName=STACK_NAME)["Stacks"][0]
         return {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]}
 
-    def _apply_gateway_responses(self, built: Path) -> None:
+    def _apply_gateway_responses(self, built: Path, parameters: dict[str, str]) -> None:
         """Give the API the template's gateway responses, which the emulator's import of a definition leaves out."""
-        resources = template.transformed(template.read(built))["Resources"]
+        resources = template.resolved(template.transformed(template.read(built)), **parameters)["Resources"]
         responses = resources["Api"]["Properties"]["Body"]["x-amazon-apigateway-gateway-responses"]
         gateway = self.client("apigateway")
         api = self.outputs["ApiId"]
