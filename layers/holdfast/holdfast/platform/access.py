@@ -50,12 +50,13 @@ AREAS = (
 class Access(NamedTuple):
     """What a route asks of its caller: one of `roles`, and of a key that its scopes have the route's area.
 
-    Where money moves, the credential is looked at anew (PROTOCOL.md 25).
+    Where money moves (PROTOCOL.md 25), and where access is given or taken, the credential `is_looked_at_anew`: what was
+    revoked a moment ago is not let in there for the minute that API Gateway remembers it.
     """
 
     roles: frozenset[str]
     area: str = ""
-    moves_money: bool = False
+    is_looked_at_anew: bool = False
 
     @property
     def is_public(self) -> bool:
@@ -68,14 +69,19 @@ _reads_catalogue = Access(EVERYBODY, "catalogue")
 _keeps_catalogue = Access(ADMINS, "catalogue")
 _reserves = Access(EVERYBODY, "reservations")
 _orders = Access(EVERYBODY, "orders")
-_pays = Access(EVERYBODY, "orders", moves_money=True)
+_pays = Access(EVERYBODY, "orders", is_looked_at_anew=True)
 _resells = Access(EVERYBODY, "marketplace")
 _books = Access(EVERYBODY, "bookings")
 _accounts = Access(EVERYBODY, "accounts")
 _knows_people = Access(TENANTS_OWN, "users")
-_sets = Access(ADMINS, "settings")
-_keeps_keys = Access(KEEPERS, "keys")
-_operates = Access(OPERATORS, "tenants")
+_reads_settings = Access(ADMINS, "settings")
+_sets = Access(ADMINS, "settings", is_looked_at_anew=True)
+_reads_keys = Access(KEEPERS, "keys")
+_keeps_keys = Access(KEEPERS, "keys", is_looked_at_anew=True)
+_sees_person = Access(EVERYBODY, "users")
+_has_person = Access(EVERYBODY, "users", is_looked_at_anew=True)
+_reads_tenants = Access(OPERATORS, "tenants")
+_operates = Access(OPERATORS, "tenants", is_looked_at_anew=True)
 
 ROUTES: dict[str, dict[str, Access]] = {
     "/api/checkout": {"POST": _pays, "PUT": _pays},
@@ -114,40 +120,36 @@ ROUTES: dict[str, dict[str, Access]] = {
     "/api/v1/bookings/check-availability": {"POST": _public},
     "/api/v1/bookings/venue/{venue_id}/availability": {"GET": _public},
     "/api/v1/bookings/{booking_id}": {"GET": _books},
-    "/api/v1/bookings/{booking_id}/cancel": {"POST": Access(EVERYBODY, "bookings", moves_money=True)},
-    "/api/v1/bookings/{booking_id}/confirm": {"POST": Access(OFFICE, "bookings", moves_money=True)},
+    "/api/v1/bookings/{booking_id}/cancel": {"POST": Access(EVERYBODY, "bookings", is_looked_at_anew=True)},
+    "/api/v1/bookings/{booking_id}/confirm": {"POST": Access(OFFICE, "bookings", is_looked_at_anew=True)},
     "/api/v1/branding": {"GET": _public},
     "/api/v1/check-in": {"POST": Access(TENANTS_OWN, "check-in")},
     "/api/v1/check-in/keys": {"GET": _public},
     "/api/v1/docs": {"GET": _public},
     "/api/v1/events/{event_id}/seats": {"GET": _reads_catalogue},
     "/api/v1/health": {"GET": _public},
-    "/api/v1/keys": {"GET": _keeps_keys, "POST": _keeps_keys},
+    "/api/v1/keys": {"GET": _reads_keys, "POST": _keeps_keys},
     "/api/v1/keys/{key_id}": {"DELETE": _keeps_keys},
     "/api/v1/keys/{key_id}/rotate": {"POST": _keeps_keys},
     "/api/v1/openapi.json": {"GET": _public},
     "/api/v1/orders": {"GET": _orders},
     "/api/v1/orders/{order_id}": {"GET": _orders},
     "/api/v1/orders/{order_id}/cancel": {"POST": _pays},
-    "/api/v1/orders/{order_id}/refund": {"POST": Access(TENANTS_OWN, "orders", moves_money=True)},
+    "/api/v1/orders/{order_id}/refund": {"POST": Access(TENANTS_OWN, "orders", is_looked_at_anew=True)},
     "/api/v1/orders/{order_id}/tickets": {"GET": _orders},
     "/api/v1/reservations": {"GET": _reserves, "POST": _reserves},
     "/api/v1/reservations/{reservation_id}": {"DELETE": _reserves, "GET": _reserves},
     "/api/v1/reservations/{reservation_id}/checkout": {"POST": _pays},
     "/api/v1/reservations/{reservation_id}/extend": {"POST": _reserves},
-    "/api/v1/settings": {"GET": _sets, "PATCH": _sets},
-    "/api/v1/settings/payments": {"GET": _sets, "PUT": _sets},
-    "/api/v1/tenants": {"GET": _operates, "POST": _operates},
-    "/api/v1/tenants/{tenant_id}": {"GET": _operates, "PATCH": _operates},
+    "/api/v1/settings": {"GET": _reads_settings, "PATCH": _sets},
+    "/api/v1/settings/payments": {"GET": _reads_settings, "PUT": _sets},
+    "/api/v1/tenants": {"GET": _reads_tenants, "POST": _operates},
+    "/api/v1/tenants/{tenant_id}": {"GET": _reads_tenants, "PATCH": _operates},
     "/api/v1/users": {"GET": _knows_people, "POST": _knows_people},
-    "/api/v1/users/phone/{phone}": {"GET": Access(EVERYBODY, "users")},
-    "/api/v1/users/{user_id}": {
-        "DELETE": Access(EVERYBODY, "users"),
-        "GET": Access(EVERYBODY, "users"),
-        "PATCH": Access(EVERYBODY, "users"),
-    },
-    "/api/v1/users/{user_id}/export": {"GET": Access(EVERYBODY, "users")},
-    "/api/v1/users/{user_id}/invite": {"POST": Access(ADMINS, "users")},
+    "/api/v1/users/phone/{phone}": {"GET": _sees_person},
+    "/api/v1/users/{user_id}": {"DELETE": _has_person, "GET": _sees_person, "PATCH": _has_person},
+    "/api/v1/users/{user_id}/export": {"GET": _has_person},
+    "/api/v1/users/{user_id}/invite": {"POST": Access(ADMINS, "users", is_looked_at_anew=True)},
     "/api/v1/venues": {"GET": _public, "POST": _keeps_catalogue},
     "/api/v1/venues/{venue_id}": {"GET": _public, "PATCH": _keeps_catalogue},
     "/api/v1/venues/{venue_id}/availability": {"GET": _public},

@@ -17,7 +17,7 @@ from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
 
 from holdfast.platform.access import CATCH_ALL, ROUTES, Access
-from holdfast.platform.caller import Caller, from_context
+from holdfast.platform.caller import Caller, from_context, to_context
 from holdfast.platform.errors import (
     Busy,
     Conflict,
@@ -330,10 +330,12 @@ def _must_be_let(event: Event, method: str, resource: str) -> None:
         return
     caller = _caller(event)
     caller.must_be_let(method, access)
-    if access.moves_money:
+    if access.is_looked_at_anew:
         from holdfast.platform import revocation
 
-        revocation.looked_at_anew(caller).must_be_let(method, access)
+        caller = revocation.looked_at_anew(caller)
+        caller.must_be_let(method, access)
+        event["requestContext"]["authorizer"] = to_context(caller)
 
 
 def _caller(event: Mapping[str, Any]) -> Caller:
