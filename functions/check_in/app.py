@@ -18,7 +18,7 @@ from holdfast.checkout.ticket_wire import (
 )
 from holdfast.platform import http
 from holdfast.platform.dynamodb import connect
-from holdfast.platform.errors import AlreadyAdmitted, CodeRefused, TicketNotValid
+from holdfast.platform.errors import AlreadyAdmitted, CodeRefused, TenantNotFound, TicketNotValid
 from holdfast.platform.fields import OptionalKey
 from holdfast.platform.settings import PublicTableSettings, settings
 from holdfast.reservations.engine import Engine
@@ -54,7 +54,9 @@ def check_in(body: CheckInBody, idempotency_key: OptionalKey = None) -> CheckIn:
     "/api/v1/check-in/keys",
     tags=["tickets"],
     summary="Get the keys that codes are checked with",
-    responses=http.answers(200, "A JWK Set; empty where no code was given out yet.", http.TenantRequired),
+    responses=http.answers(
+        200, "A JWK Set; empty where no code was given out yet.", http.TenantRequired, TenantNotFound
+    ),
 )
 def list_keys() -> TicketKeys:
     """Hand out the public keys, with which a gate can tell a good code from others without asking anybody."""

@@ -37,7 +37,7 @@ from holdfast.catalogue.events.wire import (
 from holdfast.platform import http, page_tokens
 from holdfast.platform.caller import Caller
 from holdfast.platform.dynamodb import connect
-from holdfast.platform.errors import EventNotFound, Fault, Malformed, SeatMapFull, TicketTypeNotFound
+from holdfast.platform.errors import CurrencyNotUsed, EventNotFound, Fault, Malformed, SeatMapFull, TicketTypeNotFound
 from holdfast.platform.fields import OptionalKey
 from holdfast.platform.items import TicketTypeItem
 from holdfast.platform.money import price_of
@@ -120,7 +120,7 @@ def read(event_id: EventInPath) -> EventWithTicketTypes:
     status_code=201,
     tags=["events"],
     summary="Put a kind of ticket on sale",
-    responses=http.answers(201, "The tickets are on sale.", EventNotFound),
+    responses=http.answers(201, "The tickets are on sale.", CurrencyNotUsed, EventNotFound),
 )
 def create_ticket_type(
     event_id: EventInPath, body: EventTicketTypeBody, idempotency_key: OptionalKey = None
@@ -129,7 +129,7 @@ def create_ticket_type(
     caller = http.caller_of(app)
     if not body.numbered and body.quantity is None:
         raise Malformed(faults=[Fault("quantity", "Say how many there are, where they are counted.", "missing")])
-    currency = body.currency or settings(EventsSettings).default_currency
+    currency = caller.policy.currency_of(body.currency, settings(EventsSettings).default_currency)
     kind = NewTicketType(
         name=body.ticket_type,
         price_minor=price_of(body.price, currency, "price"),

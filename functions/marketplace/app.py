@@ -32,6 +32,7 @@ from holdfast.platform import http, page_tokens
 from holdfast.platform.clock import to_text
 from holdfast.platform.dynamodb import connect
 from holdfast.platform.errors import (
+    CurrencyNotUsed,
     OrderNotFound,
     OrderOver,
     Refused,
@@ -84,13 +85,13 @@ _answers = partial(http.answers, conflict=400)
     status_code=201,
     tags=["marketplace"],
     summary="Put a ticket up for resale",
-    responses=_answers(201, "The ticket is up for resale."),
+    responses=_answers(201, "The ticket is up for resale.", CurrencyNotUsed),
 )
 def create_ticket(body: ResaleTicketBody, idempotency_key: OptionalKey = None) -> ResaleTicket:
     """Offer a ticket to everybody of the tenant."""
     caller = http.caller_of(app)
     seller = caller.acting_for(body.user_id, "userId")
-    offer = _offer(body, settings(MarketplaceSettings).default_currency)
+    offer = _offer(body, caller.policy.currency_of(body.currency, settings(MarketplaceSettings).default_currency))
     keyed = None
     if idempotency_key is not None:
         keyed = KeyedRequest(caller.tenant, seller, "tickets", idempotency_key, _hash_of(body))
@@ -130,11 +131,12 @@ def read_ticket(ticket_id: TicketInPath) -> ResaleTicket:
     "/api/tickets/<ticket_id>",
     tags=["marketplace"],
     summary="Change a ticket",
-    responses=_answers(200, "The ticket, changed.", TicketNotFound, TicketLocked),
+    responses=_answers(200, "The ticket, changed.", CurrencyNotUsed, TicketNotFound, TicketLocked),
 )
 def change_ticket(ticket_id: TicketInPath, body: ResaleTicketBody) -> ResaleTicket:
     """Sell it under another title or at another price; refused while an order locks it, and once it is sold."""
     caller = http.caller_of(app)
+    caller.policy.must_use(body.currency)
     seller = caller.owns() if body.user_id is None else caller.acting_for(body.user_id, "userId")
     return _ticket(listings.edit(engine(), caller.tenant, ticket_id, seller, partial(_offer, body)))
 

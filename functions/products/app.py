@@ -14,7 +14,7 @@ from holdfast.claims.terms import Terms, terms_of
 from holdfast.platform import http
 from holdfast.platform.clock import to_text
 from holdfast.platform.dynamodb import connect
-from holdfast.platform.errors import Fault, Malformed, ProductNotFound, StockBelowCommitted
+from holdfast.platform.errors import CurrencyNotUsed, Fault, Malformed, ProductNotFound, StockBelowCommitted
 from holdfast.platform.fields import Currency, DecimalNumber, Moment, Money, OptionalKey, ProductInPath, ShownProductId
 from holdfast.platform.items import ProductItem
 from holdfast.platform.money import from_minor, price_of
@@ -127,7 +127,7 @@ def engine() -> Engine:
     status_code=201,
     tags=["products"],
     summary="Put a product on sale",
-    responses=http.answers(201, "The product is on sale."),
+    responses=http.answers(201, "The product is on sale.", CurrencyNotUsed),
 )
 def create(
     body: ProductBody,
@@ -135,7 +135,7 @@ def create(
 ) -> ProductAnswer:
     """Put stock on sale; the product's id is the next number of its tenant."""
     caller = http.caller_of(app)
-    currency = body.currency or settings(ProductsSettings).default_currency
+    currency = caller.policy.currency_of(body.currency, settings(ProductsSettings).default_currency)
     product = NewProduct(
         name=body.name,
         description=body.description,
@@ -184,11 +184,12 @@ def read(product_id: ProductInPath) -> ProductAnswer:
     "/api/products/<product_id>",
     tags=["products"],
     summary="Restock, reprice or rename",
-    responses=http.answers(200, "The product, changed.", ProductNotFound, StockBelowCommitted),
+    responses=http.answers(200, "The product, changed.", CurrencyNotUsed, ProductNotFound, StockBelowCommitted),
 )
 def change(product_id: ProductInPath, body: ProductPatchBody) -> ProductAnswer:
     """Change what is given; answers when every counter has the new price. What is held keeps its price."""
     caller = http.caller_of(app)
+    caller.policy.must_use(body.currency)
     rewritten = partial(_rewritten, body)
     rewritten(terms_of(stock.get(engine(), caller.tenant, product_id)))
     if body.total_stock is not None:

@@ -32,7 +32,15 @@ from holdfast.catalogue.halls.venues import NewVenue, Venue
 from holdfast.catalogue.halls.wire import VenueInPath
 from holdfast.platform import http, page_tokens
 from holdfast.platform.dynamodb import connect
-from holdfast.platform.errors import BlackoutNotFound, Fault, Malformed, TimeConflict, VenueNotFound
+from holdfast.platform.errors import (
+    BlackoutNotFound,
+    CurrencyNotUsed,
+    Fault,
+    Malformed,
+    TenantNotFound,
+    TimeConflict,
+    VenueNotFound,
+)
 from holdfast.platform.fields import OptionalKey
 from holdfast.platform.settings import PublicTableSettings, settings
 from holdfast.reservations.engine import Engine
@@ -66,11 +74,12 @@ def engine() -> Engine:
     status_code=201,
     tags=["venues"],
     summary="Open a venue",
-    responses=http.answers(201, "The venue can be booked."),
+    responses=http.answers(201, "The venue can be booked.", CurrencyNotUsed),
 )
 def create(body: VenueBody, idempotency_key: OptionalKey = None) -> VenueData:
     """Open a venue; its id is the next number of its tenant."""
     caller = http.caller_of(app)
+    caller.policy.must_use(body.currency)
     keyed = None
     if idempotency_key is not None:
         body_hash = hash_of(body.model_dump(mode="json"))
@@ -92,7 +101,7 @@ def create(body: VenueBody, idempotency_key: OptionalKey = None) -> VenueData:
     "/api/v1/venues",
     tags=["venues"],
     summary="List venues",
-    responses=http.answers(200, "A page of the list.", http.TenantRequired),
+    responses=http.answers(200, "A page of the list.", http.TenantRequired, TenantNotFound),
 )
 def list_all(
     limit: Annotated[int, Query(ge=1, le=100, description="How many at most.")] = 50,
@@ -113,7 +122,7 @@ def list_all(
     "/api/v1/venues/<venue_id>",
     tags=["venues"],
     summary="Read a venue",
-    responses=http.answers(200, "The venue.", http.TenantRequired, VenueNotFound),
+    responses=http.answers(200, "The venue.", http.TenantRequired, TenantNotFound, VenueNotFound),
 )
 def read(venue_id: VenueInPath) -> VenueData:
     """Read one venue."""
@@ -124,11 +133,12 @@ def read(venue_id: VenueInPath) -> VenueData:
     "/api/v1/venues/<venue_id>",
     tags=["venues"],
     summary="Change a venue",
-    responses=http.answers(200, "The venue, changed.", VenueNotFound),
+    responses=http.answers(200, "The venue, changed.", CurrencyNotUsed, VenueNotFound),
 )
 def change(venue_id: VenueInPath, body: VenuePatchBody) -> VenueData:
     """Change what is given. What is booked keeps its price and its turnaround."""
     caller = http.caller_of(app)
+    caller.policy.must_use(body.currency)
     if body.time_zone is not None:
         moments.zone_of(body.time_zone, "timeZone")
     return shown_venue(venues.change(engine(), caller.tenant, venue_id, lambda venue: _changed(body, venue)))
@@ -176,7 +186,7 @@ def lift(venue_id: VenueInPath, blackout_id: BlackoutInPath) -> BlackoutLifted:
     "/api/v1/venues/<venue_id>/availability",
     tags=["venues"],
     summary="Ask when a venue is free",
-    responses=http.answers(200, "What is free and what is not.", http.TenantRequired, VenueNotFound),
+    responses=http.answers(200, "What is free and what is not.", http.TenantRequired, TenantNotFound, VenueNotFound),
 )
 def availability_of_venue(venue_id: VenueInPath, date: DateInQuery, days: DaysInQuery = 1) -> AvailabilityAnswer:
     """Say whether nothing is in the way on those days, what is, and which other times as long there are."""
@@ -187,7 +197,7 @@ def availability_of_venue(venue_id: VenueInPath, date: DateInQuery, days: DaysIn
     "/api/v1/bookings/venue/<venue_id>/availability",
     tags=["venues"],
     summary="Ask when a venue is free, by its other address",
-    responses=http.answers(200, "What is free and what is not.", http.TenantRequired, VenueNotFound),
+    responses=http.answers(200, "What is free and what is not.", http.TenantRequired, TenantNotFound, VenueNotFound),
 )
 def availability_for_booking(venue_id: VenueInPath, date: DateInQuery, days: DaysInQuery = 1) -> AvailabilityAnswer:
     """Say the same as /api/v1/venues/{venue_id}/availability."""
@@ -198,7 +208,9 @@ def availability_for_booking(venue_id: VenueInPath, date: DateInQuery, days: Day
     "/api/v1/bookings/check-availability",
     tags=["venues"],
     summary="Ask whether a time can be booked",
-    responses=http.answers(200, "Whether it can, or what is in the way.", http.TenantRequired, VenueNotFound),
+    responses=http.answers(
+        200, "Whether it can, or what is in the way.", http.TenantRequired, TenantNotFound, VenueNotFound
+    ),
 )
 def check(body: AvailabilityBody) -> AvailabilityAnswer:
     """Say whether a booking made now would find its time free; nothing is held."""

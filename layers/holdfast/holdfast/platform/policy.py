@@ -11,6 +11,8 @@ from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any
 
+from holdfast.platform.errors import CurrencyNotUsed, Fault
+
 
 @dataclass(frozen=True)
 class CaptchaPolicy:
@@ -55,6 +57,19 @@ class Policy:
     checkouts_per_minute: int | None = None
     captcha: CaptchaPolicy | None = None
     patience: PatiencePolicy | None = None
+
+    def must_use(self, currency: str | None) -> None:
+        """Raise CurrencyNotUsed for a currency that the tenant does not sell in; one that has set none sells in any."""
+        if currency is not None and self.currencies and currency not in self.currencies:
+            raise CurrencyNotUsed(faults=[Fault("currency", CurrencyNotUsed.sentence, CurrencyNotUsed.code)])
+
+    def currency_of(self, wanted: str | None, otherwise: str) -> str:
+        """Return the currency of something new: as `wanted`, else the tenant's first, else `otherwise`, the stage's.
+
+        Raises CurrencyNotUsed for one that the tenant does not sell in.
+        """
+        self.must_use(wanted)
+        return wanted or next(iter(self.currencies), otherwise)
 
 
 UNSET = Policy()
