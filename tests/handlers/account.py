@@ -7,6 +7,10 @@ from typing import Any
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.dynamodb.models import dynamodb_backends
 
+from holdfast.platform.dynamodb import Put, connect
+from holdfast.platform.identity_items import TenantItem
+from holdfast.platform.tables import Keys
+
 TABLE, IDENTITY = "holdfast-main", "holdfast-identity"
 
 
@@ -50,3 +54,18 @@ class HandMovedClock:
     def advance(self, seconds: float) -> None:
         """Let time pass; also what a function's sleep is made of."""
         self.milliseconds += round(seconds * 1000)
+
+
+def found_tenant(tenant: str, settings: str = "{}", status: str = "open") -> TenantItem:
+    """Write a tenant, whatever is there of it, and return it."""
+    item = TenantItem(
+        *Keys(tenant).tenant_record(),
+        name="Parkside Halls",
+        status=status,
+        settings=settings,
+        version=1,
+        created_at=1_700_000_000_000,
+        updated_at=1_700_000_000_000,
+    )
+    connect(IDENTITY).write(Put(item))
+    return item

@@ -31,7 +31,8 @@ _PATHS = (
     (re.compile(r"/webhooks/[^/]+/[^/]+|/sandbox/[^/]+/payments/[^/]+"), "webhooks"),
     (re.compile(r"/api/v1/orders(/[^/]+(/(cancel|refund|tickets))?)?"), "orders"),
     (re.compile(r"/api/v1/reservations/[^/]+/checkout|/api/payments"), "checkout"),
-    (re.compile(r"/api/v1/settings/payments"), "settings"),
+    (re.compile(r"/api/v1/(settings(/payments)?|branding)"), "settings"),
+    (re.compile(r"/api/v1/tenants(/[^/]+)?"), "tenants"),
     (re.compile(r"/api/v1/health"), "health"),
 )
 _ERROR_KEYS = {"success", "error", "code", "request_id"}
