@@ -1,7 +1,14 @@
 """Keys and ids: every key needs a tenant, every public id leads back to its item, and to nothing else."""
 
-import pytest
+import inspect
+from collections.abc import Callable
+from typing import Any, get_type_hints
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from holdfast.platform import tables
 from holdfast.platform.items import ReservationItem
 from holdfast.platform.tables import (
     DUE_BUCKETS,
@@ -26,6 +33,80 @@ def test_no_key_without_a_tenant(tenant: str) -> None:
     """A tenant id that could reach into another's keys is none."""
     with pytest.raises(ValueError, match="not a tenant id"):
         Keys(tenant)
+
+
+NOT_TO_BE_BENT = ("", "-", "#", "other#POOL", "#other", "other#U#abcdefghijklmnop", "\n", "ä", "o" * 300)
+MAKERS = {name: made for name, made in inspect.getmembers(Keys, inspect.isfunction) if not name.startswith("_")}
+OTHERS_ID = "-abcdefghijklmnop-" + "0" * 32
+READERS_OF_IDS = {
+    "became": ("h-abcdefghijklmnop-1f-Laptop", "checkout"),
+    "by_order_id": ("o" + OTHERS_ID,),
+    "by_public_id": ("r" + OTHERS_ID,),
+    "by_view_id": ("b", "b" + OTHERS_ID),
+}
+"""What makes a key of an id that a client sent, and a text that leads it to one."""
+
+
+def partitions(made: Any) -> list[str]:
+    """Return the partitions of what a method of Keys returned: a key, a partition, either with more, or nothing."""
+    if isinstance(made, Key):
+        return [made.pk]
+    if isinstance(made, str):
+        return [made]
+    return [] if made is None else [found.pk for found in made if isinstance(found, Key)]
+
+
+def sent_to(method: Callable[..., Any], text: str, number: int = 7) -> list[Any]:
+    """Return arguments for a method of Keys, by what it takes; what has to be a tenant's id is one."""
+    values = {str: text, int: number, Key: Key("demo#U#x", "R#y")}
+    kinds = {name: kind for name, kind in get_type_hints(method).items() if name != "return"}
+    return ["third" if name == "tenant" else values[kind] for name, kind in kinds.items()]
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_every_key_begins_with_its_tenant_whatever_it_is_made_of(name: str) -> None:
+    for tenant in ("demo", "other", "operator", "a", "a-b", "0"):
+        method = getattr(Keys(tenant), name)
+        bent = [pk for text in NOT_TO_BE_BENT for pk in partitions(method(*sent_to(MAKERS[name], text)))]
+        led = partitions(method(*READERS_OF_IDS[name])) if name in READERS_OF_IDS else []
+        assert led or len(bent) == len(NOT_TO_BE_BENT)
+        assert all(pk.startswith(f"{tenant}#") and tenant_of(Key(pk, "-")) == tenant for pk in bent + led)
+
+
+@given(st.data())
+def test_no_two_tenants_share_a_partition(data: st.DataObject) -> None:
+    """Not even where one's id begins with the other's, and both are asked for the same thing."""
+    one, other = data.draw(
+        st.lists(st.from_regex(r"[a-z0-9][a-z0-9-]{0,39}", fullmatch=True), min_size=2, max_size=2, unique=True)
+    )
+    name = data.draw(st.sampled_from(sorted(MAKERS)))
+    sent = sent_to(MAKERS[name], data.draw(st.text()), data.draw(st.integers(0, 10**12)))
+    ours, theirs = (partitions(getattr(Keys(tenant), name)(*sent)) for tenant in (one, other))
+    assert not set(ours) & set(theirs)
+
+
+def test_keys_are_made_of_a_tenant_or_of_a_key_and_of_nothing_else() -> None:
+    """What is beside the class makes a key of another one, and stays in its partition."""
+    made = {
+        name: function
+        for name, function in inspect.getmembers(tables, inspect.isfunction)
+        if function.__module__ == tables.__name__ and get_type_hints(function).get("return") in (Key, Key | None)
+    }
+    assert set(made) == {
+        "charge_of",
+        "key_of",
+        "limits_beside",
+        "order_beside",
+        "order_of",
+        "refund_of",
+        "reservation_of",
+    }
+    for name in set(made) - {"key_of"}:
+        takes_name = len(inspect.signature(made[name]).parameters) > 1
+        found = made[name](Key("demo#U#x", "O#1#01"), *(["01"] if takes_name else []))
+        assert found.pk == "demo#U#x"
+    with pytest.raises(TypeError):
+        Keys()  # type: ignore[call-arg]
 
 
 def test_ids_lead_back_to_their_items() -> None:
