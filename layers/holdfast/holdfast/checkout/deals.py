@@ -18,6 +18,7 @@ from holdfast.platform.tables import Keys, tenant_of
 from holdfast.platform.workflows import Workflows
 from holdfast.reservations import deal_holds
 from holdfast.reservations.engine import Engine
+from holdfast.reservations.gate import Gate
 from holdfast.reservations.idempotency import KeyedRequest
 from holdfast.reservations.reading import line_price, state_at
 from holdfast.reservations.splitting import Part, child_of, oldest, splitting
@@ -31,7 +32,8 @@ SOURCE = "deals"
 class Purchase:
     """A wish to buy `quantity` of what a user holds of a product, by a caller with these `roles`.
 
-    `total_amount` is what the client believes that to cost, as a decimal; None where it does not say.
+    `total_amount` is what the client believes that to cost, as a decimal; None where it does not say. `gate` is what
+    the request has to pass, if anything.
     """
 
     tenant: str
@@ -41,6 +43,7 @@ class Purchase:
     quantity: int
     total_amount: Decimal | None = None
     keyed: KeyedRequest | None = None
+    gate: Gate | None = None
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ def check_out(engine: Engine, workflows: Workflows, purchase: Purchase) -> Order
 
 def open_order(engine: Engine, purchase: Purchase) -> OrderItem:
     """Write the order of a purchase with what it buys, or find the one that the same request wrote; return it."""
-    wish = Wish(purchase.tenant, purchase.user, purchase.roles, SOURCE, purchase.keyed)
+    wish = Wish(purchase.tenant, purchase.user, purchase.roles, SOURCE, purchase.keyed, purchase.gate)
 
     def prepare(_: Seen) -> list[Part]:
         parts = _parts(engine, wish, purchase)

@@ -7,6 +7,7 @@ it again, or by the sweeper (PROTOCOL.md 21).
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from holdfast.checkout.clearance import Clearance
 from holdfast.checkout.looking import until
 from holdfast.checkout.states import BOUGHT, UNDER_WAY, OrderState
 from holdfast.platform.dynamodb import Cancelled, Contended, Put, Write
@@ -14,6 +15,7 @@ from holdfast.platform.errors import (
     Busy,
     CheckoutUnderWay,
     Forbidden,
+    HoldfastError,
     OrderNotFound,
     PaymentRequired,
     ProviderNotUsed,
@@ -102,16 +104,23 @@ def order_for(record: ReservationItem, choice: PaymentChoice, now: int, attempt:
 
 
 def open_order(
-    engine: Engine, record: ReservationItem, choice: PaymentChoice, keyed: KeyedRequest | None = None
+    engine: Engine,
+    record: ReservationItem,
+    choice: PaymentChoice,
+    keyed: KeyedRequest | None = None,
+    clearance: Clearance | None = None,
 ) -> OrderItem:
     """Write the order that buys the reservation `record`, or its next attempt after a failed one, and return it.
 
     An order that is under way, or bought, by the same choice is returned as it is: two checkouts at once are one. What
-    the same idempotency key opened before is returned as it is now. Written in one transaction: the order, the
-    idempotency record. Raises ReservationOver where there is nothing left to buy, CheckoutUnderWay where another
-    payment is being made, IdempotencyKeyReused and Busy.
+    the same idempotency key opened before is returned as it is now. Any other needs `clearance`. Written in one
+    transaction: the order, the idempotency record, what the clearance takes. Raises what refuses that, ReservationOver
+    where there is nothing left to buy, CheckoutUnderWay where another payment is being made, IdempotencyKeyReused and
+    Busy.
     """
     key = order_of(record.key)
+    clearance = clearance or Clearance()
+    refused: HoldfastError | None = None
     for attempt in engine.retries:
         if keyed is not None and keyed.replay(engine.store) is not None:
             return read_order(engine, key)
@@ -122,21 +131,30 @@ def open_order(
             return known
         if known is not None and known.status in UNDER_WAY:
             raise _under_way(known)
+        if refused is not None:
+            break
+        try:
+            passed = clearance.writes()
+        except HoldfastError as refusal:
+            refused = refusal
+            continue
         now = engine.clock.now()
         order = _next(record, known, choice, now)
         condition = OrderItem.pk.does_not_exist() if known is None else OrderItem.version == known.version
         put = Put(order, condition)
-        writes: list[Write] = [keyed.record({"order_id": order.id}, now), put] if keyed else [put]
+        own: list[Write] = [keyed.record({"order_id": order.id}, now), put] if keyed else [put]
         try:
-            engine.store.make(writes)
+            engine.store.make([*own, *passed])
         except Contended:
             engine.retries.wait(attempt)
         except Cancelled as refusal:
             if refusal.contended:
                 engine.retries.wait(attempt)
+            else:
+                refused = clearance.refusal(refusal.reasons[len(own) :])
         else:
             return order
-    raise Busy
+    raise refused or Busy
 
 
 def start(workflows: Workflows, order: OrderItem) -> None:

@@ -30,6 +30,7 @@ from holdfast.platform.tables import Key, Keys, reservation_of, tenant_of
 from holdfast.platform.workflows import Workflows
 from holdfast.reservations.basket import MAX_LINES
 from holdfast.reservations.engine import Engine, LineRequest, merged
+from holdfast.reservations.gate import Gate
 from holdfast.reservations.idempotency import KeyedRequest
 from holdfast.reservations.splitting import Part
 
@@ -66,7 +67,7 @@ _Thing = tuple[str, str | None, str | None, str | None, str | None]
 class TicketPurchase:
     """A wish to buy of what a user holds, by a caller with these `roles`: lines of the kinds `seat` and `ticket`.
 
-    No seat is named twice.
+    No seat is named twice. `gate` is what the request has to pass, if anything.
     """
 
     tenant: str
@@ -74,6 +75,7 @@ class TicketPurchase:
     roles: Collection[str]
     lines: Sequence[LineRequest]
     keyed: KeyedRequest | None = None
+    gate: Gate | None = None
 
 
 def check_out(engine: Engine, workflows: Workflows, purchase: TicketPurchase) -> OrderItem:
@@ -140,7 +142,7 @@ def _still_held(engine: Engine, purchase: TicketPurchase, order: OrderItem) -> N
 
 
 def _wish(purchase: TicketPurchase) -> Wish:
-    return Wish(purchase.tenant, purchase.user, purchase.roles, SOURCE, purchase.keyed)
+    return Wish(purchase.tenant, purchase.user, purchase.roles, SOURCE, purchase.keyed, purchase.gate)
 
 
 def _units(engine: Engine, record: ReservationItem) -> Seen:

@@ -11,12 +11,13 @@ from secrets import token_hex
 from typing import TypeVar
 
 from holdfast.checkout import opening
+from holdfast.checkout.clearance import Clearance
 from holdfast.checkout.opening import EXTERNAL, PaymentChoice
 from holdfast.checkout.states import UNDER_WAY
 from holdfast.platform.dynamodb import MAX_ACTIONS, Cancelled, Contended, Put, RawItem, Write, read
 from holdfast.platform.errors import (
     Busy,
-    Conflict,
+    HoldfastError,
     InvariantBroken,
     MixedCurrencies,
     PaymentFailed,
@@ -28,6 +29,7 @@ from holdfast.platform.order_items import OrderItem
 from holdfast.platform.tables import Key, Keys, is_unit, order_of
 from holdfast.platform.workflows import Workflows
 from holdfast.reservations.engine import Engine
+from holdfast.reservations.gate import Gate
 from holdfast.reservations.idempotency import KeyedRequest
 from holdfast.reservations.reading import line_price, state_at
 from holdfast.reservations.splitting import Part, child_of, handing_over, splitting
@@ -50,13 +52,17 @@ Step = tuple[_Made, Sequence[Write], Sequence[Write]]
 
 @dataclass(frozen=True)
 class Wish:
-    """A wish to buy of what a user holds, by a caller with these `roles`; `source` is the route that it was held by."""
+    """A wish to buy of what a user holds, by a caller with these `roles`; `source` is the route that it was held by.
+
+    `gate` is what the request has to pass, if anything.
+    """
 
     tenant: str
     user: str
     roles: Collection[str]
     source: str
     keyed: KeyedRequest | None
+    gate: Gate | None = None
 
     def new_child(self) -> Key:
         """Return the key of a reservation that nobody has made yet."""
@@ -89,11 +95,12 @@ def open_order(engine: Engine, wish: Wish, prepare: Callable[[Seen], Sequence[Pa
     The parts become a reservation of their own, but for exactly one whole reservation, which is bought as it is.
     `prepare` is told of units that refused the attempt before, beside reservations that did not change: as they were
     seen, they are another's. Written in one transaction: the parts, what is left of what they are of, the units, the
-    order, the idempotency record. Raises what `prepare` does, MixedCurrencies, PaymentRequired where somebody without
-    a service key buys what costs something, CheckoutUnderWay, ReservationOver, IdempotencyKeyReused, TooManyLines where
-    it would be over 100 writes, and Busy.
+    order, the idempotency record, what the gate wants. Raises what the gate and `prepare` do, MixedCurrencies,
+    PaymentRequired where somebody without a service key buys what costs something, CheckoutUnderWay, ReservationOver,
+    IdempotencyKeyReused, TooManyLines where it would be over 100 writes, and Busy.
     """
     child, keyed = wish.new_child(), wish.keyed
+    clearance = Clearance(wish.gate)
 
     def known(attempt: int) -> OrderItem | None:
         """Return what this request opened before, or what an attempt of its own wrote without an answer."""
@@ -104,6 +111,7 @@ def open_order(engine: Engine, wish: Wish, prepare: Callable[[Seen], Sequence[Pa
         return None if key is None else engine.store.get(OrderItem, key)
 
     def step(seen: Seen) -> Step[OrderItem]:
+        clearance.writes()
         parts = prepare(seen)
         lines = [line for part in parts for line in part.lines]
         if len({line.currency for line in lines}) > 1:
@@ -111,7 +119,7 @@ def open_order(engine: Engine, wish: Wish, prepare: Callable[[Seen], Sequence[Pa
         wanted = PaymentChoice(EXTERNAL) if "service" in wish.roles else None
         choice = opening.choose(wish.roles, (), wanted, sum(map(line_price, lines)))
         if is_whole(parts):
-            return opening.open_order(engine, parts[0].parent, choice, keyed), (), ()
+            return opening.open_order(engine, parts[0].parent, choice, keyed, clearance), (), ()
         now = engine.clock.now()
         record = child_of(parts, child, wish.source)
         order = opening.order_for(record, choice, now)
@@ -119,7 +127,7 @@ def open_order(engine: Engine, wish: Wish, prepare: Callable[[Seen], Sequence[Pa
         own = [*remembered, *splitting(parts, record, now), Put(order, OrderItem.pk.does_not_exist())]
         return order, own, handing_over(parts, record)
 
-    return make(engine, known, step)
+    return make(engine, known, step, clearance)
 
 
 def is_whole(parts: Sequence[Part]) -> bool:
@@ -127,24 +135,35 @@ def is_whole(parts: Sequence[Part]) -> bool:
     return len(parts) == 1 and not parts[0].rest and parts[0].parent.life is None
 
 
-def make(engine: Engine, known: Callable[[int], _Made | None], step: Callable[[Seen], Step[_Made]]) -> _Made:
+def make(
+    engine: Engine,
+    known: Callable[[int], _Made | None],
+    step: Callable[[Seen], Step[_Made]],
+    clearance: Clearance | None = None,
+) -> _Made:
     """Return what is `known` at an attempt, by its number, or what the `step` made in one transaction.
 
-    A step without writes is made already. Raises what `step` does, TooManyLines and Busy.
+    A step without writes is made already; any other needs the `clearance`. Raises what refuses that, what `step` does,
+    TooManyLines and Busy.
     """
+    clearance = clearance or Clearance()
     seen: Seen = {}
+    refused: HoldfastError | None = None
     for attempt in engine.retries:
         found = known(attempt)
         if found is not None:
             return found
+        if refused is not None:
+            break
         try:
             made, own, claims = step(seen)
-        except Conflict:
+        except HoldfastError:
             found = known(attempt)
             if found is None:
                 raise
             return found
-        writes = [*own, *claims]
+        passed = clearance.writes() if own else ()
+        writes = [*own, *passed, *claims]
         if len(writes) > MAX_ACTIONS:
             raise TooManyLines("This is spread too widely to be bought at once; buy fewer lines.")
         try:
@@ -157,12 +176,15 @@ def make(engine: Engine, known: Callable[[int], _Made | None], step: Callable[[S
             if refusal.contended:
                 engine.retries.wait(attempt)
                 continue
+            refused = clearance.refusal(refusal.reasons[len(own) : len(own) + len(passed)])
+            if refused is not None:
+                continue
             changed = any(reason and reason.condition_failed for reason in refusal.reasons[: len(own)])
             units = {key: item for key, item in refusal.seen(writes).items() if is_unit(key)}
             if not changed and not units:
                 raise InvariantBroken(str(refusal)) from refusal
             seen = {} if changed else units
-    raise Busy
+    raise refused or Busy
 
 
 def see_through(engine: Engine, workflows: Workflows, order: OrderItem) -> OrderItem:

@@ -19,6 +19,7 @@ from holdfast.platform.tables import Keys, due_bucket
 from holdfast.reservations.basket import Basket
 from holdfast.reservations.ending import cancel, unchanged
 from holdfast.reservations.engine import Engine, Holding, LineRequest, Rooms, merged
+from holdfast.reservations.gate import Gate, answered
 from holdfast.reservations.holding import take
 from holdfast.reservations.idempotency import KeyedRequest
 from holdfast.reservations.pool_demand import PoolDemand
@@ -30,12 +31,16 @@ _WRITERS = 4
 
 @dataclass(frozen=True)
 class DealRequest:
-    """A wish to add to a user's holds; `keyed` where the client sent an idempotency key."""
+    """A wish to add to a user's holds; `keyed` where the client sent an idempotency key.
+
+    `gate` is what the request has to pass, if anything.
+    """
 
     tenant: str
     user: str
     lines: Sequence[LineRequest]
     keyed: KeyedRequest | None = None
+    gate: Gate | None = None
 
 
 @dataclass(frozen=True)
@@ -51,20 +56,30 @@ class DealHold:
 def reserve(engine: Engine, rooms: Rooms, request: DealRequest) -> list[DealHold]:
     """Add every line to what the user holds, all or none, each hold's time starting anew; return the holds as they are.
 
-    One transaction writes the holds, the shards drawn from, the user's limits and the idempotency record. Raises
-    Refused naming every line that stood in the way, IdempotencyKeyReused, TooManyLines, MixedCurrencies and Busy.
+    One transaction writes the holds, the shards drawn from, the user's limits, what the gate wants and the idempotency
+    record. Raises what the gate does, Refused naming every line that stood in the way, IdempotencyKeyReused,
+    TooManyLines, MixedCurrencies and Busy.
     """
+    if request.gate is not None:
+        known = answered(request.gate, lambda: _known(engine, request))
+        if known is not None:
+            return known
     writing = _Writing(engine, request)
     try:
         basket = Basket(engine, rooms, request.tenant, request.user, merged(request.lines))
         writing.basket = basket
-        answer = take(engine, basket, writing.holding, writing.own_writes, writing.settle)
+        answer = take(engine, basket, writing.holding, writing.own_writes, writing.settle, request.gate)
         return _holds(answer if answer is not None else writing.answer())
     except (Refused, MixedCurrencies):
-        answer = request.keyed.replay(engine.store) if request.keyed else None
-        if answer is None:
+        known = _known(engine, request)
+        if known is None:
             raise
-        return _holds(answer)
+        return known
+
+
+def _known(engine: Engine, request: DealRequest) -> list[DealHold] | None:
+    answer = request.keyed.replay(engine.store) if request.keyed else None
+    return None if answer is None else _holds(answer)
 
 
 def let_go(engine: Engine, tenant: str, user: str, product_id: str) -> None:

@@ -7,9 +7,10 @@ from typing import TypeVar
 from holdfast.platform.dynamodb import MAX_ACTIONS, Cancelled, Contended, Put, Reason, Write, read
 from holdfast.platform.errors import Busy, IdempotencyKeyReused, Malformed, Refused, TooManyLines
 from holdfast.platform.items import ReservationItem
-from holdfast.platform.tables import Keys, due_bucket, public_id
+from holdfast.platform.tables import Key, Keys, due_bucket, public_id
 from holdfast.reservations.basket import Basket
 from holdfast.reservations.engine import Beside, Engine, Holding, LineRequest, Rooms, merged, nothing_beside
+from holdfast.reservations.gate import Gate, answered
 from holdfast.reservations.states import State
 
 _Answer = TypeVar("_Answer")
@@ -23,6 +24,7 @@ class HoldRequest:
     """A wish to hold lines for a user. `route`, `idempotency_key` and the user make the reservation's id.
 
     `body_hash` is that of the validated body; `hold_seconds` None means as long as the shortest of the kinds in it.
+    `gate` is what the request has to pass, if anything.
     """
 
     tenant: str
@@ -32,6 +34,7 @@ class HoldRequest:
     body_hash: str
     lines: Sequence[LineRequest]
     hold_seconds: int | None = None
+    gate: Gate | None = None
 
 
 def take(
@@ -40,23 +43,26 @@ def take(
     holding: Callable[[], Holding],
     own_writes: Callable[[Holding], Sequence[Write]],
     settle: Callable[[Sequence[Reason | None]], _Answer | None],
+    gate: Gate | None = None,
 ) -> _Answer | None:
     """Take the basket in one transaction with the caller's own writes; return what `settle` answers, None if taken.
 
-    `holding()` is asked anew for each attempt, and `own_writes` of it are written first. When an attempt is refused,
-    `settle` is shown the reasons of those own writes before anything else is looked at: it returns an answer (a
-    replay), or None to go on, having learnt what it needs (PROTOCOL.md 7). Raises Refused once a shortage is proved,
-    TooManyLines where it would be over 100 writes, and Busy when the attempts are used up: never a shortage that was
-    not proved.
+    `holding()` is asked anew for each attempt, and `own_writes` of it are written first, then those of the `gate`. When
+    an attempt is refused, `settle` is shown the reasons of those own writes before anything else is looked at: it
+    returns an answer (a replay), or None to go on, having learnt what it needs (PROTOCOL.md 7). Raises what the gate
+    says of what was used before, Refused once a shortage is proved, TooManyLines where it would be over 100 writes, and
+    Busy when the attempts are used up: never a shortage that was not proved.
     """
+    passed = gate.let_in() if gate is not None else ()
     for attempt in engine.retries:
         held = holding()
         own = own_writes(held)
+        claimed_from = len(own) + len(passed)
         changes = basket.changes(held)
-        if len(own) + len(changes) > MAX_ACTIONS - _BESIDE:
+        if claimed_from + len(changes) > MAX_ACTIONS - _BESIDE:
             raise TooManyLines("These quantities are spread too widely to be taken at once; ask for fewer lines.")
         try:
-            engine.store.transact([*own, *(change.write() for change in changes)])
+            engine.store.transact([*own, *passed, *(change.write() for change in changes)])
             return None
         except Contended:
             wait = True
@@ -69,8 +75,11 @@ def take(
             if wait:
                 basket.draw_anew()
             else:
+                refused = gate.refusal(refusal.reasons[len(own) : claimed_from]) if gate is not None else None
+                if refused is not None:
+                    raise refused from refusal
                 overtaken = attempt > 0 and any(reason is not None for reason in refusal.reasons[: len(own)])
-                wait = basket.learn(changes, refusal.reasons[len(own) :], held.now) or overtaken
+                wait = basket.learn(changes, refusal.reasons[claimed_from:], held.now) or overtaken
         if wait:
             engine.retries.wait(attempt)
     raise Busy
@@ -84,10 +93,10 @@ def hold(
 ) -> ReservationItem:
     """Hold all lines or none, and return the reservation; the same key and body return the same one.
 
-    One transaction writes the reservation, what it claims, the user's limits and whatever the caller wants `beside` it;
-    the put's condition is the idempotency lock (PROTOCOL.md 3). Raises Refused naming every line that stood in the way,
-    Malformed where two lines want the same, IdempotencyKeyReused where the key came with another body before,
-    TooManyLines, MixedCurrencies and Busy.
+    One transaction writes the reservation, what it claims, the user's limits, what the gate wants and whatever the
+    caller wants `beside` it; the put's condition is the idempotency lock (PROTOCOL.md 3). Raises what the gate does,
+    Refused naming every line that stood in the way, Malformed where two lines want the same, IdempotencyKeyReused where
+    the key came with another body before, TooManyLines, MixedCurrencies and Busy.
     """
     key = Keys(request.tenant).reservation(request.user, request.route, request.idempotency_key)
     length = engine.lengths.of((line.kind for line in request.lines), request.hold_seconds)
@@ -126,14 +135,23 @@ def hold(
             return None
         return _replayed(read(ReservationItem, reason.item), request)
 
+    if request.gate is not None:
+        known = answered(request.gate, lambda: _known(engine, key, request))
+        if known is not None:
+            return known
     try:
         basket = Basket(engine, rooms, request.tenant, request.user, merged(request.lines))
-        return take(engine, basket, holding, own_writes, settle) or written[-1]
+        return take(engine, basket, holding, own_writes, settle, request.gate) or written[-1]
     except (Refused, Malformed):
-        known = engine.store.get(ReservationItem, key)
+        known = _known(engine, key, request)
         if known is None:
             raise
-        return _replayed(known, request)
+        return known
+
+
+def _known(engine: Engine, key: Key, request: HoldRequest) -> ReservationItem | None:
+    record = engine.store.get(ReservationItem, key)
+    return None if record is None else _replayed(record, request)
 
 
 def _replayed(record: ReservationItem, request: HoldRequest) -> ReservationItem:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import count
 
 from holdfast.catalogue.halls import moments
@@ -15,6 +16,7 @@ from holdfast.platform.items import BookingItem, ReservationItem
 from holdfast.platform.order_items import OrderItem
 from holdfast.platform.tables import Key, Keys, order_of, tenant_of
 from holdfast.reservations.engine import Engine, LineRequest
+from holdfast.reservations.gate import Gate
 from holdfast.reservations.holding import HoldRequest, hold
 from holdfast.reservations.idempotency import KeyedRequest
 from holdfast.reservations.numbering import next_number
@@ -28,7 +30,8 @@ SOURCE = "bookings"
 class Wish:
     """A wish to book `span` of `venue`. `total_minor` is what the client believes it to cost, None where it is silent.
 
-    `keyed` is the request's idempotency key, in the name of whom it is for; `meta` is the client's own JSON text.
+    `keyed` is the request's idempotency key, in the name of whom it is for; `meta` is the client's own JSON text;
+    `gate` is what the request has to pass, if anything.
     """
 
     keyed: KeyedRequest
@@ -41,6 +44,7 @@ class Wish:
     special_requests: str | None = None
     total_minor: int | None = None
     meta: str | None = None
+    gate: Gate | None = None
 
 
 class _Made(Exception):
@@ -61,14 +65,15 @@ def book(engine: Engine, wish: Wish) -> Booking:
     """Hold the time for the customer and return the booking; the same keyed request returns the same one.
 
     Whether it was answered before is for the caller to ask (`replayed`), before anything else is looked at. One
-    transaction writes the reservation, its days, the booking and the idempotency record. The number counts the bookings
-    that the tenant's venues take in a year. Raises Refused, with the fault `time_conflict` where another has the time;
-    AmountMismatch, with nothing held, where the price is not what the client believes; IdempotencyKeyReused and Busy.
+    transaction writes the reservation, its days, the booking, what the gate wants and the idempotency record. The
+    number counts the bookings that the tenant's venues take in a year. Raises what the gate does; Refused, with the
+    fault `time_conflict` where another has the time; AmountMismatch, with nothing held, where the price is not what the
+    client believes; IdempotencyKeyReused and Busy.
     """
     keyed = wish.keyed
-    number = _next_number(engine, wish)
+    number = cache(lambda: _next_number(engine, wish))
     line = LineRequest("venue", "startTs", venue_id=wish.venue.id, start=wish.span.start, end=wish.span.end)
-    request = HoldRequest(keyed.tenant, wish.customer.id, SOURCE, keyed.key, keyed.body_hash, [line])
+    request = HoldRequest(keyed.tenant, wish.customer.id, SOURCE, keyed.key, keyed.body_hash, [line], gate=wish.gate)
     attempts = count()
 
     def beside(record: ReservationItem) -> Sequence[Write]:
@@ -77,7 +82,7 @@ def book(engine: Engine, wish: Wish) -> Booking:
             raise _Made(known)
         if wish.total_minor not in (None, total_of(record)):
             raise AmountMismatch(faults=[Fault("totalAmountCents", AmountMismatch.sentence, AmountMismatch.code)])
-        item = _item(wish, number, record)
+        item = _item(wish, number(), record)
         return [Put(item), keyed.record(to_json(as_made(item, record)), record.created_at)]
 
     try:

@@ -23,6 +23,7 @@ from holdfast.platform.items import ReservationItem
 from holdfast.platform.tables import Keys, view_id
 from holdfast.reservations import ending, reading
 from holdfast.reservations.engine import Engine, LineRequest, Rooms
+from holdfast.reservations.gate import Gate
 from holdfast.reservations.holding import HoldRequest, hold
 from holdfast.reservations.states import State
 
@@ -75,20 +76,25 @@ class OrderPage:
 
 @dataclass(frozen=True)
 class Purchase:
-    """A wish to buy a ticket. `idempotency_key` and the user make the order's id; `body_hash` is the body's."""
+    """A wish to buy a ticket. `idempotency_key` and the user make the order's id; `body_hash` is the body's.
+
+    `gate` is what the request has to pass, if anything.
+    """
 
     tenant: str
     user: str
     ticket_id: str
     idempotency_key: str
     body_hash: str
+    gate: Gate | None = None
 
 
 def create(engine: Engine, rooms: Rooms, purchase: Purchase) -> Order:
     """Lock a ticket for its buyer and return the order; the same idempotency key and body return the same one.
 
-    One transaction writes the reservation and the listing. Raises TicketNotFound, TicketReserved where another has it,
-    Refused with the code `own_listing` where it is the buyer's own, IdempotencyKeyReused and Busy.
+    One transaction writes the reservation, the listing and what the gate wants. Raises what the gate does,
+    TicketNotFound, TicketReserved where another has it, Refused with the code `own_listing` where it is the buyer's
+    own, IdempotencyKeyReused and Busy.
     """
     line = LineRequest("listing", "ticketId", ticket_id=purchase.ticket_id)
     request = HoldRequest(
@@ -98,6 +104,7 @@ def create(engine: Engine, rooms: Rooms, purchase: Purchase) -> Order:
         idempotency_key=purchase.idempotency_key,
         body_hash=purchase.body_hash,
         lines=[line],
+        gate=purchase.gate,
     )
     try:
         record = hold(engine, rooms, request)
