@@ -19,6 +19,7 @@ def checks() -> list[tuple[str, list[str]]]:
         ("arrows between modules", ["lint-imports"]),
         ("template", ["cfn-lint", "template.yaml"]),
         ("template, by sam", ["sam", "validate", "--lint", "--region", "us-east-1"]),
+        ("template, by checkov", [python, "-m", "local.checkov"]),
         ("lock", [python, "-m", "local.lock", "--check"]),
         ("API document", [python, "-m", "local.openapi", "--check"]),
     ]

@@ -1,4 +1,4 @@
-"""Write the one lock, and from it the requirements of each layer of third-party packages; or check them all."""
+"""Write the lock, and from it the requirements of each layer of third-party packages, and checkov's; or check all."""
 
 import argparse
 import subprocess
@@ -11,6 +11,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "requirements.lock"
+CHECKOV_LOCK = ROOT / "checkov.lock"
 LAYERS: dict[str, str | None] = {"vendor": None, "signing": "signing"}
 """The layers of third-party packages, and the dependency group that each is of; None for the run-time dependencies."""
 
@@ -86,28 +87,37 @@ def disagreements() -> list[str]:
         for layer in LAYERS
         if requirements(layer).read_text() != layer_requirements(lock, layer)
     ]
-    if "://" in lock:
-        found.append("requirements.lock names a host")
-    pinned = versions(lock)
-    for requirement in declared() + declared("signing") + declared("dev"):
-        version = pinned.get(canonicalize_name(requirement.name))
-        if version is None or version not in requirement.specifier:
-            found.append(f"requirements.lock does not meet {requirement}")
+    for path, wanted in (
+        (LOCK, declared() + declared("signing") + declared("dev")),
+        (CHECKOV_LOCK, declared("checkov")),
+    ):
+        lock = path.read_text()
+        if "://" in lock:
+            found.append(f"{path.name} names a host")
+        pinned = versions(lock)
+        for requirement in wanted:
+            version = pinned.get(canonicalize_name(requirement.name))
+            if version is None or version not in requirement.specifier:
+                found.append(f"{path.name} does not meet {requirement}")
     return found
 
 
 def write(upgrade: bool) -> None:
     """Resolve, for every Python and machine the project is for; pins that still fit stay, but not with `upgrade`."""
-    subprocess.run(
-        [
-            "uv", "pip", "compile", "pyproject.toml", "--group", "signing", "--group", "dev", "--universal",
-            "--python-version", "3.11", "--generate-hashes", "--no-annotate", "--custom-compile-command", "make lock",
-            "--quiet", "--output-file", LOCK.name, *(["--upgrade"] if upgrade else []),
-        ],
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        check=True,
-    )  # fmt: skip
+    for lock, of in (
+        (LOCK, ["pyproject.toml", "--group", "signing", "--group", "dev"]),
+        (CHECKOV_LOCK, ["--group", "checkov"]),
+    ):
+        subprocess.run(
+            [
+                "uv", "pip", "compile", *of, "--universal", "--python-version", "3.11", "--generate-hashes",
+                "--no-annotate", "--custom-compile-command", "make lock", "--quiet", "--output-file", lock.name,
+                *(["--upgrade"] if upgrade else []),
+            ],
+            cwd=ROOT,
+            stdout=subprocess.DEVNULL,
+            check=True,
+        )  # fmt: skip
     for layer in LAYERS:
         requirements(layer).write_text(layer_requirements(LOCK.read_text(), layer))
 
