@@ -1,8 +1,8 @@
-"""The one authorizer: turns `Authorization: Bearer <service key>` into a caller, for every function alike.
+"""The one authorizer: turns `Authorization: Bearer <access token or service key>` into a caller, for every function.
 
 It never raises and never denies (PROTOCOL.md 25): a refusal travels in its context, and the wrapper around the function
-behind it answers in the house's shape: 401, or 503 where the credential could not be looked up, so that nobody throws
-a good one away. API Gateway caches what it says for 60 seconds a credential.
+behind it answers in the house's shape: 401, 403 for a suspended tenant, or 503 where the credential could not be looked
+up, so that nobody throws a good one away. API Gateway caches what it says for 60 seconds a credential.
 """
 
 from holdfast.platform import cold_start  # before everything that is large
@@ -13,26 +13,29 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
-from holdfast.identity.service_keys import holder_of
-from holdfast.platform.caller import Caller, refusal_context, to_context
-from holdfast.platform.dynamodb import Store, connect
-from holdfast.platform.errors import Unauthorized, Unavailable
+from holdfast.identity.bearers import Bearers
+from holdfast.platform.caller import refusal_context, to_context
+from holdfast.platform.dynamodb import connect
+from holdfast.platform.errors import Busy, TenantSuspended, Unauthorized, Unavailable
 from holdfast.platform.settings import AuthorizerSettings, settings
 
 _logger = Logger()
 
 
 @cache
-def _store() -> Store:
-    return connect(settings(AuthorizerSettings).identity_table_name)
+def _bearers() -> Bearers:
+    found = settings(AuthorizerSettings)
+    return Bearers(connect(found.identity_table_name), found)
 
 
 def handler(event: dict[str, Any], _: Any) -> dict[str, Any]:
     """Allow the request, with the caller or the reason for refusing it in the context."""
     try:
-        context = to_context(_caller(_credential(event)))
-    except Unauthorized as refused:
+        context = to_context(_bearers().caller_of(_authorization(event)))
+    except (Unauthorized, TenantSuspended, Unavailable) as refused:
         context = refusal_context(refused)
+    except Busy:
+        context = refusal_context(Unavailable())
     except Exception:
         _logger.exception("unexpected")
         context = refusal_context(Unavailable())
@@ -49,23 +52,13 @@ def handler(event: dict[str, Any], _: Any) -> dict[str, Any]:
     }
 
 
-def _caller(credential: str) -> Caller:
-    holder = holder_of(_store(), credential)
-    if holder is None:
-        raise Unauthorized
-    return Caller(holder.tenant, holder.name, frozenset(holder.roles))
-
-
-def _credential(event: dict[str, Any]) -> str:
-    """Return the bearer credential of a TOKEN or a REQUEST authorizer's event."""
+def _authorization(event: dict[str, Any]) -> Any:
+    """Return what the Authorization header says, of a TOKEN or a REQUEST authorizer's event."""
     given = event.get("authorizationToken")
-    if given is None:
-        headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
-        given = headers.get("authorization")
-    scheme, _, credential = str(given or "").strip().partition(" ")
-    if scheme.lower() != "bearer":
-        raise Unauthorized
-    return credential.strip()
+    if given is not None:
+        return given
+    headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
+    return headers.get("authorization")
 
 
 def _stage(method_arn: str) -> str:

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import RSAAlgorithm
 
 from holdfast.platform.dynamodb import Put, Store
-from holdfast.platform.identity_items import PersonItem, TenantItem
+from holdfast.platform.identity_items import PersonItem
 from holdfast.platform.tables import Keys
 from tests.handlers.gateway import LambdaContext, load
 
@@ -186,19 +186,6 @@ BAD = (
     of_no_tenant,
 )
 """All kinds of tokens that nobody is let in with, each made for a tenant and a user."""
-
-
-def open_tenant(store: Store, tenant: str, settings: str = "", status: str = "open") -> None:
-    """Put a tenant into the identity table, or change the one that is there."""
-    entry: dict[str, Any] = {
-        "name": tenant,
-        "status": status,
-        "settings": settings,
-        "version": 1,
-        "created_at": 0,
-        "updated_at": 0,
-    }
-    store.write(Put(TenantItem(*Keys(tenant).tenant_record(), **entry)))
 
 
 def account(store: Store, tenant: str, user_id: str, role: str = "customer", **more: Any) -> None:
