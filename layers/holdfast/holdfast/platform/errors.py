@@ -444,6 +444,13 @@ class NoAccount(Conflict):
     sentence = "This user has no e-mail address to sign in with."
 
 
+class AccountNeedsEmail(Conflict):
+    """Somebody signs in with their e-mail address, so that it can be changed, but not taken away."""
+
+    code = "account_needs_email"
+    sentence = "This user signs in with the e-mail address: it can be changed, but not taken away."
+
+
 class PhoneInUse(Conflict):
     """Another user has this phone."""
 
