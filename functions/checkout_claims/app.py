@@ -3,20 +3,19 @@
 from functools import cache
 from typing import Any
 
-from aws_lambda_powertools import Logger
-
 from holdfast.checkout import claims_steps, refund_steps
 from holdfast.checkout.claims_steps import Run
 from holdfast.checkout.desk import Desk
 from holdfast.checkout.faults import StepFault
 from holdfast.platform.dynamodb import connect
 from holdfast.platform.errors import HoldfastError
+from holdfast.platform.logs import logger
 from holdfast.platform.settings import CheckoutClaimsSettings, settings
 from holdfast.platform.tables import Key
 from holdfast.platform.workflows import StepFunctions
 from holdfast.reservations.engine import Engine
 
-_logger = Logger()
+_logger = logger()
 
 
 @cache

@@ -3,8 +3,6 @@
 from functools import cache
 from typing import Any
 
-from aws_lambda_powertools import Logger
-
 from holdfast.checkout import payment_steps, refund_steps
 from holdfast.checkout.claims_steps import Run
 from holdfast.checkout.desk import PaymentDesk
@@ -13,13 +11,14 @@ from holdfast.checkout.payment_settings import ProvidersUsed
 from holdfast.checkout.payments.registry import Providers
 from holdfast.platform.dynamodb import connect
 from holdfast.platform.errors import HoldfastError
+from holdfast.platform.logs import logger
 from holdfast.platform.secrets import SecretParameters
 from holdfast.platform.settings import CheckoutPaymentsSettings, settings
 from holdfast.platform.tables import Key
 from holdfast.platform.workflows import StepFunctions
 from holdfast.reservations.engine import Engine
 
-_logger = Logger()
+_logger = logger()
 
 
 @cache

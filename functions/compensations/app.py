@@ -5,15 +5,14 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from aws_lambda_powertools import Logger
-
 from holdfast.checkout import resuming
 from holdfast.platform.dynamodb import connect
+from holdfast.platform.logs import logger
 from holdfast.platform.settings import WorkflowSettings, settings
 from holdfast.platform.workflows import StepFunctions, Workflows
 from holdfast.reservations.engine import Engine
 
-_logger = Logger()
+_logger = logger()
 
 
 @cache

@@ -7,15 +7,14 @@ is handed back, so that the stream brings it again.
 from functools import cache
 from typing import Any
 
-from aws_lambda_powertools import Logger
-
 from holdfast.checkout.history import happenings_of, keep
 from holdfast.platform.dynamodb import Store, connect
 from holdfast.platform.errors import HoldfastError
+from holdfast.platform.logs import logger
 from holdfast.platform.queues import quarantine
 from holdfast.platform.settings import EventRecorderSettings, settings
 
-_logger = Logger()
+_logger = logger()
 
 
 @cache

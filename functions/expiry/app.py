@@ -3,18 +3,19 @@
 from functools import cache
 from typing import Any
 
-from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools import Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
 from holdfast.checkout import overdue
 from holdfast.platform.dynamodb import connect
+from holdfast.platform.logs import logger
 from holdfast.platform.queues import ExpiryMessage, SqsExpiryQueue
 from holdfast.platform.settings import ExpirySettings, settings
 from holdfast.platform.workflows import StepFunctions
 from holdfast.reservations.engine import Engine
 from holdfast.reservations.expiry import Overdue, handle
 
-_logger = Logger()
+_logger = logger()
 _metrics = Metrics()
 
 

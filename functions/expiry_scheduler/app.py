@@ -7,14 +7,13 @@ is handed back, so that the stream brings it again.
 from functools import cache
 from typing import Any
 
-from aws_lambda_powertools import Logger
-
 from holdfast.platform.clock import SystemClock
+from holdfast.platform.logs import logger
 from holdfast.platform.queues import ExpiryMessage, SqsExpiryQueue, quarantine
 from holdfast.platform.settings import ExpirySchedulerSettings, settings
 from holdfast.reservations.expiry import due_of
 
-_logger = Logger()
+_logger = logger()
 
 
 @cache

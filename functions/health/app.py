@@ -5,12 +5,12 @@ from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
-from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from pydantic import BaseModel
 
 from holdfast.platform import http
 from holdfast.platform.dynamodb import Store, connect
+from holdfast.platform.logs import logger
 from holdfast.platform.queues import messages_waiting
 from holdfast.platform.settings import HealthSettings, settings
 from holdfast.platform.tables import Keys
@@ -23,7 +23,7 @@ app = APIGatewayRestResolver(enable_validation=True, response_validation_error_h
 SLOW = 1_000
 """Milliseconds from which a dependency that answers is called degraded."""
 
-_logger = Logger()
+_logger = logger()
 
 
 class HealthOfDependency(BaseModel):

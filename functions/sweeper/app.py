@@ -5,13 +5,14 @@ from collections import Counter
 from functools import cache
 from typing import Any
 
-from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools import Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
 from holdfast.catalogue.halls import blackouts
 from holdfast.catalogue.products import terms
 from holdfast.checkout import overdue, resuming
 from holdfast.platform.dynamodb import connect
+from holdfast.platform.logs import logger
 from holdfast.platform.settings import WorkflowSettings, settings
 from holdfast.platform.tables import DUE_BUCKETS, Key, is_blackout, is_hold, is_order, is_refund, product_of
 from holdfast.platform.workflows import StepFunctions, Workflows
@@ -26,7 +27,7 @@ _ENOUGH = 10_000
 
 _LEFT = "left"
 
-_logger = Logger()
+_logger = logger()
 _metrics = Metrics()
 
 

@@ -9,7 +9,6 @@ nothing is in its charge alone, and so is what is kept of it.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from aws_lambda_powertools import Logger
 from pynamodb.expressions.update import Action
 
 from holdfast.checkout.charges import key_for
@@ -20,6 +19,7 @@ from holdfast.checkout.refunds import touching
 from holdfast.checkout.states import ChargeState, RefundStatus
 from holdfast.platform.dynamodb import Cancelled, Contended, Put, Update, Write, key_written
 from holdfast.platform.errors import Busy
+from holdfast.platform.logs import logger
 from holdfast.platform.order_items import ChargeItem, OrderItem, RefundItem, WebhookItem
 from holdfast.platform.tables import Keys, charge_of, refund_of
 from holdfast.reservations.engine import Engine
@@ -33,7 +33,7 @@ NOTHING_NEW = "nothing_new"
 _OPEN = (RefundStatus.PENDING, RefundStatus.PAID)
 _OF_A_CHECKOUT = "-refund"
 
-_logger = Logger()
+_logger = logger()
 
 
 @dataclass(frozen=True)

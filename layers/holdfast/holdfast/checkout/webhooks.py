@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from aws_lambda_powertools import Logger
 from pynamodb.expressions.update import Action
 
 from holdfast.checkout import failed_refunds, opening, outcomes, refunds
@@ -28,6 +27,7 @@ from holdfast.checkout.webhook_decisions import (
 )
 from holdfast.platform.dynamodb import Cancelled, Contended, Put, RawItem, Write, read
 from holdfast.platform.errors import Busy
+from holdfast.platform.logs import logger
 from holdfast.platform.order_items import ChargeItem, OrderItem, WebhookItem
 from holdfast.platform.tables import Key, Keys, charge_of, due_bucket
 from holdfast.platform.workflows import Workflows
@@ -46,7 +46,7 @@ KEPT_SECONDS = 30 * 24 * 3600
 _WHY = {Transition.RETURN: "paid_too_late", Transition.STRAY: "not_asked_for"}
 """Why a payment is paid back, in stable words."""
 
-_logger = Logger()
+_logger = logger()
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
-from aws_lambda_powertools import Logger
+from holdfast.platform.logs import logger
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.parameters.ssm import SSMProvider
@@ -23,7 +23,7 @@ _MOST_MISSING = 1_000
 """Secrets that are remembered not to be there: anybody may ask for those of tenants that do not exist."""
 
 
-_logger = Logger()
+_logger = logger()
 
 
 class SecretUnreadable(Exception):
@@ -71,7 +71,7 @@ class SecretParameters:
                 raise SecretMissing(f"{path} is not there") from wrong
             if path not in self._last:
                 raise SecretUnreadable(f"{path} cannot be read: {wrong}") from wrong
-            _logger.warning("a secret is used as it was", extra={"secret": path, "why": str(wrong)})
+            _logger.warning("a secret is used as it was", extra={"parameter": path, "why": str(wrong)})
             self._unasked[path] = now + _STALE_SECONDS
             text = self._last[path]
         found = _read(path, text)

@@ -8,19 +8,18 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from aws_lambda_powertools import Logger
-
 from holdfast.claims.changes import netted
 from holdfast.platform.dynamodb import MAX_ACTIONS, Cancelled, Contended, RawItem, Write, read
 from holdfast.platform.errors import Busy, HoldfastError, InvariantBroken, ReservationNotFound
 from holdfast.platform.items import ReservationItem
+from holdfast.platform.logs import logger
 from holdfast.platform.queues import ExpiryMessage, ExpiryQueue
 from holdfast.platform.tables import Key, is_hold, key_of
 from holdfast.reservations.ending import given_back, lapse, letting_go
 from holdfast.reservations.engine import Engine
 from holdfast.reservations.states import State
 
-_logger = Logger()
+_logger = logger()
 
 SHORT_WAIT = 1_000
 """Milliseconds: a message earlier than its hold's expiry by less waits; one earlier by more goes round again."""

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
-from aws_lambda_powertools import Logger
 from pydantic import SecretStr
 
 from holdfast.platform.errors import ProviderUnavailable
+from holdfast.platform.logs import logger
 
 _TIMEOUT = httpx.Timeout(8.0, connect=2.0)
 
@@ -20,7 +20,7 @@ _REFUSED_CREDENTIALS = (401, 403)
 _NOT_NOW = (409, 424, 425, 429)
 """Conflicts with a call that is still being made, dependencies that failed, limits: the same call may succeed later."""
 
-_logger = Logger()
+_logger = logger()
 
 
 @dataclass(frozen=True)

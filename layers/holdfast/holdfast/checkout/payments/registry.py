@@ -8,8 +8,6 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
-from aws_lambda_powertools import Logger
-
 from holdfast.checkout.payment_settings import PaymentProviderName, ProvidersUsed
 from holdfast.checkout.payments.external import External
 from holdfast.checkout.payments.port import Provider
@@ -17,6 +15,7 @@ from holdfast.checkout.payments.sandbox import Sandbox
 from holdfast.platform.clock import Clock, SystemClock
 from holdfast.platform.dynamodb import Store
 from holdfast.platform.errors import ProviderNotUsed, ProviderUnavailable
+from holdfast.platform.logs import logger
 from holdfast.platform.secrets import SecretMissing, Secrets, SecretUnreadable
 
 _KEPT = 50
@@ -24,7 +23,7 @@ _KEPT = 50
 
 _WITH_SECRET = frozenset({PaymentProviderName.STRIPE, PaymentProviderName.RAZORPAY})
 
-_logger = Logger()
+_logger = logger()
 
 
 class Providers:
