@@ -13,9 +13,7 @@ from holdfast.platform.errors import NotFound
 
 METHODS = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"]
 
-_PATTERNS = [
-    (re.compile(re.sub(r"\{\w+\}", "[^/]+", path)), sorted(methods)) for path, methods in access.ROUTES.items()
-]
+_PATTERNS = [(re.compile(re.sub(r"\{\w+\}", "[^/]+", address)), address) for address in access.ROUTES]
 
 resolver = APIGatewayRestResolver()
 
@@ -24,12 +22,13 @@ resolver = APIGatewayRestResolver()
 def answer() -> Response[Any]:
     """Answer any method at an address that is not this function's to serve."""
     path = resolver.current_event.path
-    allowed = next((methods for pattern, methods in _PATTERNS if pattern.fullmatch(path)), None)
-    if allowed is None:
+    address = next((address for pattern, address in _PATTERNS if pattern.fullmatch(path)), None)
+    if address is None:
         raise NotFound
+    allowed = http.methods_of(address)
     if resolver.current_event.http_method == "OPTIONS":
-        return Response(204, headers={"Allow": ", ".join([*allowed, "OPTIONS"])})
-    raise http.MethodNotAllowed([*allowed, "OPTIONS"])
+        return Response(204, headers={"Allow": ", ".join(allowed)})
+    raise http.MethodNotAllowed(allowed)
 
 
 handler = http.entry(resolver)

@@ -5,18 +5,17 @@ Whatever happens, a handler returns an answer: an exception that left it would s
 
 import base64
 import json
-import re
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
 
-from holdfast.platform.access import CATCH_ALL, ROUTES, Access
+from holdfast.platform.access import CATCH_ALL, ROUTES
 from holdfast.platform.caller import Caller, from_context, to_context
 from holdfast.platform.errors import (
     Busy,
@@ -35,6 +34,8 @@ from holdfast.platform.errors import (
     Unauthorized,
     Unavailable,
 )
+from holdfast.platform.logs import logger
+from holdfast.platform.settings import OriginSettings, settings
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.event_handler.openapi.types import OpenAPIResponse, OpenAPIResponseContentModel
@@ -48,11 +49,7 @@ _MOST_FAULTS = 100
 
 _KEY_HEADER = "idempotency-key"
 _OTHER_KEY_HEADER = "x-idempotency-key"
-_TENANT = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
-_BEARER_TENANT = re.compile(r"Bearer hk_([a-z0-9][a-z0-9-]{0,39})_[0-9a-f]{64}")
-
-_UNLISTED = Access(frozenset({"nobody"}))
-"""What a route that the table does not have asks for: a role that nobody has."""
+_CAPTCHA_HEADER = "x-captcha-token"
 
 _CONFLICT = "conflict"
 
@@ -89,7 +86,7 @@ class TenantRequired(Malformed):
     """A public address was asked without saying whose."""
 
     code = "tenant_required"
-    sentence = "Say whose: send the tenant's id in an X-Tenant-Id header."
+    sentence = "Say whose: send the tenant's id in an X-Tenant-Id header, or ask the tenant's own host."
 
 
 class UnsupportedMediaType(HoldfastError):
@@ -126,10 +123,33 @@ _STATUS: dict[type[HoldfastError], int] = {
 
 _HEADERS = {
     "Cache-Control": ["no-store"],
+    "Content-Security-Policy": ["default-src 'none'; frame-ancestors 'none'"],
+    "Referrer-Policy": ["no-referrer"],
+    "Strict-Transport-Security": ["max-age=63072000; includeSubDomains"],
     "X-Content-Type-Options": ["nosniff"],
+    "X-Frame-Options": ["DENY"],
 }
+"""What every answer has, unless its route says otherwise."""
 
-_logger = Logger()
+_SHOWN_TO_PAGES = {
+    "Access-Control-Expose-Headers": [
+        "Allow, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Retry-After, WWW-Authenticate, X-Next, "
+        "X-Request-Id"
+    ],
+}
+"""What an answer to a page of another origin has besides: the headers that the page's scripts may read."""
+
+_LET_TO_PAGES = {
+    "Access-Control-Allow-Headers": [
+        "Authorization, Content-Type, Idempotency-Key, Prefer, X-Captcha-Token, X-Idempotency-Key, X-Tenant-Id"
+    ],
+    "Access-Control-Max-Age": ["7200"],
+}
+"""What an answer to a browser has that asks first, for such a page: what may be sent, and how long (s) that is good."""
+
+_ANY_ORIGIN = "*"
+
+_logger = logger()
 
 
 def read_json(text: str) -> Any:
@@ -194,15 +214,15 @@ def entry(
         context.clear()
         context["request_id"] = _request_id(event, lambda_context)
         try:
-            found = _resolve(app, event, lambda_context, raw, most_bytes)
+            found = _methods_told(event) or _resolve(app, event, lambda_context, raw, most_bytes)
         except HoldfastError as error:
             found = _plain(answer(error))
         except Exception as fault:
             found = _plain(answer_fault(fault))
-        headers = found.setdefault("multiValueHeaders", {})
-        for name, values in _HEADERS.items():
-            headers.setdefault(name, values)
-        headers["X-Request-Id"] = [context["request_id"]]
+        headers = {**_HEADERS, **found.get("multiValueHeaders", {}), "X-Request-Id": [context["request_id"]]}
+        if origins := _origins():
+            _share(headers, event, origins)
+        found["multiValueHeaders"] = headers
         found["body"] = found.get("body") or ""
         if headers.get("Content-Type") == [JSON]:
             found["body"] = _escaped(found["body"])
@@ -259,16 +279,44 @@ def caller_of(app: APIGatewayRestResolver) -> Caller:
 
 
 def public_tenant(app: APIGatewayRestResolver) -> str:
-    """Return whose things a public request is about: as X-Tenant-Id says, else the tenant of its service key.
+    """Return whose things a public request is about: as X-Tenant-Id says, else its host, else its service key.
 
-    The key itself is not looked at, since nothing is shown that is not public. Raises TenantRequired for neither.
+    Raises TenantRequired where none of them says, and TenantNotFound for a tenant that is not there or suspended.
     """
-    headers = {name.lower(): value for name, value in app.current_event.headers.items()}
-    if match := _TENANT.fullmatch(headers.get("x-tenant-id") or ""):
-        return match[0]
-    if "x-tenant-id" not in headers and (match := _BEARER_TENANT.fullmatch(headers.get("authorization") or "")):
-        return match[1]
-    raise TenantRequired
+    from holdfast.platform import tenancy
+
+    found = tenancy.named(app.current_event.raw_event["headers"], tenancy.public_domain())
+    if found is None:
+        raise TenantRequired
+    tenancy.opened(found)
+    return found
+
+
+def address_of(app: APIGatewayRestResolver) -> str:
+    """Return the network address that the present request came from, as the gateway saw it: no header can change it."""
+    context = app.current_event.raw_event.get("requestContext") or {}
+    return str((context.get("identity") or {}).get("sourceIp") or "unknown")
+
+
+def bearer_of(app: APIGatewayRestResolver) -> str | None:
+    """Return the bearer credential of the present request as it was sent, unlooked at; None where there is none."""
+    scheme, _, credential = (_header(app, "authorization") or "").strip().partition(" ")
+    return credential.strip() or None if scheme.lower() == "bearer" else None
+
+
+def captcha_token_of(app: APIGatewayRestResolver) -> str | None:
+    """Return the captcha's token that the present request brings in its header; None where it brings none."""
+    return _header(app, _CAPTCHA_HEADER) or None
+
+
+def _header(app: APIGatewayRestResolver, name: str) -> str | None:
+    found: str | None = app.current_event.raw_event["headers"].get(name)
+    return found
+
+
+def methods_of(address: str) -> list[str]:
+    """Return the methods that an address of the table of routes answers to, in their order; OPTIONS comes last."""
+    return [*sorted(ROUTES[address]), "OPTIONS"]
 
 
 def raw_body(app: APIGatewayRestResolver) -> bytes:
@@ -302,7 +350,16 @@ def _headers_of(error: HoldfastError) -> dict[str, str | list[str]]:
         return {"WWW-Authenticate": "Bearer"}
     if isinstance(error, MethodNotAllowed):
         return {"Allow": ", ".join(error.allowed)}
-    return {"Retry-After": str(error.retry_after)} if error.retry_after is not None else {}
+    headers: dict[str, str | list[str]] = {}
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(error.retry_after)
+    if isinstance(error, TooManyRequests):
+        headers |= {
+            "RateLimit-Limit": str(error.limit),
+            "RateLimit-Remaining": "0",
+            "RateLimit-Reset": str(error.retry_after),
+        }
+    return headers
 
 
 def _escaped(text: str) -> str:
@@ -321,14 +378,55 @@ def _resolve(
     return found
 
 
+def _methods_told(event: Event) -> Answer | None:
+    """Return the answer to a browser that asks what an address takes; None for any other request.
+
+    Nobody is asked who they are: the browser asks by itself, and sends no credential.
+    """
+    if event["httpMethod"] != "OPTIONS" or event.get("resource") not in ROUTES:
+        return None
+    return {
+        "statusCode": 204,
+        "isBase64Encoded": False,
+        "multiValueHeaders": {"Allow": [", ".join(methods_of(event["resource"]))]},
+    }
+
+
+def _share(headers: dict[str, list[str]], event: Event, origins: frozenset[str]) -> None:
+    """Let pages of the origins that may read an answer read it; caches keep such answers apart by their origin."""
+    is_for_any = _ANY_ORIGIN in origins
+    if not is_for_any:
+        headers["Vary"] = [*headers.get("Vary", ()), "Origin"]
+    sent = event.get("headers")
+    origin = (sent.get("origin") or sent.get("Origin")) if isinstance(sent, dict) else None
+    if not is_for_any and origin not in origins:
+        return
+    headers["Access-Control-Allow-Origin"] = [_ANY_ORIGIN if is_for_any else str(origin)]
+    if event.get("httpMethod") != "OPTIONS":
+        headers |= _SHOWN_TO_PAGES
+    elif "Allow" in headers:
+        headers |= {**_LET_TO_PAGES, "Access-Control-Allow-Methods": headers["Allow"]}
+
+
+@cache
+def _origins() -> frozenset[str]:
+    """Return the origins whose pages may call this API, each as browsers write it; none, or any, where so set."""
+    return frozenset(filter(None, settings(OriginSettings).allowed_origins.split(",")))
+
+
 def _must_be_let(event: Event, method: str, resource: str) -> None:
-    """Let a request pass that the table of routes lets pass; raises Unauthorized, Forbidden and what is revoked."""
+    """Let a request pass that the table of routes lets pass.
+
+    Raises Unauthorized, Forbidden, what is revoked, and NotFound for a route that the table does not have.
+    """
     if resource in CATCH_ALL:
         return
-    access = ROUTES.get(resource, {}).get(method, _UNLISTED)
-    if access.is_public:
+    access = ROUTES.get(resource, {}).get(method)
+    if access is not None and access.is_public:
         return
     caller = _caller(event)
+    if access is None:
+        raise NotFound
     caller.must_be_let(method, access)
     if access.is_looked_at_anew:
         from holdfast.platform import revocation
@@ -366,10 +464,17 @@ def _normal_but_for_body(event: Event, most_bytes: int) -> Event:
 
 
 def _named_alike(event: Event) -> Event:
-    """Return the event with its path decoded, its headers' names in lower case, one name for an idempotency key."""
+    """Return the event with its path decoded, its headers' names in lower case, one name for an idempotency key.
+
+    A header that came several times is one with all its values: where there can be one only, that is none.
+    """
     path = _decoded(event["path"])
     headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
     repeated = {name.lower(): values for name, values in (event.get("multiValueHeaders") or {}).items()}
+    for name, values in repeated.items():
+        if len(values) > 1:
+            headers[name] = ", ".join(dict.fromkeys(values))
+            repeated[name] = [headers[name]]
     for named in (headers, repeated):
         if _OTHER_KEY_HEADER in named:
             named.setdefault(_KEY_HEADER, named[_OTHER_KEY_HEADER])

@@ -19,6 +19,12 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
 
+class OriginSettings(Settings):
+    """The origins whose pages may call the API from a browser, separated by commas; "" for none, "*" for any."""
+
+    allowed_origins: str = Field("", alias="ALLOWED_ORIGINS")
+
+
 class IdentitySettings(Settings):
     """Where tenants, people and credentials are kept."""
 
@@ -105,10 +111,6 @@ class ProviderSettings(SecretSettings, ProviderNameSettings):
 
 class CheckoutSettings(CheckoutWorkflowSettings, ProviderSettings):
     """The table, the checkout's state machine and the payment providers."""
-
-
-class PaymentSettings(TableSettings, ProviderNameSettings):
-    """The table, and the payment providers of tenants that have not chosen any."""
 
 
 class OrdersSettings(WorkflowSettings, SecretSettings):
