@@ -2,9 +2,13 @@
 
 import base64
 import importlib.util
+import io
 import json
 import re
+import sys
 import uuid
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -13,6 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from holdfast.platform.access import ROUTES
+from holdfast.platform.logs import logger
 
 FUNCTIONS = Path(__file__).resolve().parents[2] / "functions"
 
@@ -27,6 +32,7 @@ _PATHS = (
     (re.compile(r"/api/v1/bookings/(check-availability|venue/[^/]+/availability)"), "venues"),
     (re.compile(r"/api/v1/(bookings(/[^/]+(/(confirm|cancel))?)?|venues/[^/]+/bookings)"), "bookings"),
     (re.compile(r"/api/v1/users(/[^/]+|/phone/[^/]+)?"), "users"),
+    (re.compile(r"/api/v1/keys(/[^/]+(/rotate)?)?"), "service_keys"),
     (re.compile(r"/api/v1/check-in(/keys)?"), "check_in"),
     (re.compile(r"/webhooks/[^/]+/[^/]+|/sandbox/[^/]+/payments/[^/]+"), "webhooks"),
     (re.compile(r"/api/v1/orders(/[^/]+(/(cancel|refund|tickets))?)?"), "orders"),
@@ -36,6 +42,34 @@ _PATHS = (
     (re.compile(r"/api/v1/health"), "health"),
 )
 _ERROR_KEYS = {"success", "error", "code", "request_id"}
+_SECURITY = {
+    "Referrer-Policy": "no-referrer",
+    "Strict-Transport-Security": "max-age=63072000; includeSubDomains",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+_PERSONAL = re.compile(r"(?i)name|mail|phone|password|token|customer|^user$")
+"""What fields are called whose values no log may have."""
+
+
+class _Log(io.StringIO):
+    """What functions log: still shown, and kept to be looked through."""
+
+    def write(self, text: str) -> int:
+        """Take a piece of a line."""
+        sys.stdout.write(text)
+        return super().write(text)
+
+    def taken(self) -> str:
+        """Return what was logged since it was taken last."""
+        text = self.getvalue()
+        self.seek(0)
+        self.truncate()
+        return text
+
+
+LOG = _Log()
+logger().logger_handler.setStream(LOG)
 
 
 @cache
@@ -241,11 +275,16 @@ def function_of(path: str) -> str:
 
 def send(request: dict[str, Any], function: str | None = None) -> Answer:
     """Hand an event to its function and return what it answers, once that is seen to be fit to leave the house."""
-    returned = load(function or function_of(request["path"])).handler(request, LambdaContext())
+    handler = load(function or function_of(request["path"])).handler
+    LOG.taken()
+    returned = handler(request, LambdaContext())
+    assert_not_logged(LOG.taken(), request)
     json.dumps(returned).encode()
     headers = {name: ", ".join(values) for name, values in returned["multiValueHeaders"].items()}
     answer = Answer(returned["statusCode"], headers, returned["body"] or "")
-    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers.items() >= _SECURITY.items()
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
     assert "Traceback" not in answer.text
     if answer.text and answer.headers["Content-Type"].startswith("application/json"):
         assert not set("<>&") & set(answer.text), "unescaped"
@@ -258,3 +297,32 @@ def send(request: dict[str, Any], function: str | None = None) -> Answer:
         for fault in answer.json.get("errors", []):
             assert set(fault) == {"field", "code", "message"}
     return answer
+
+
+def assert_not_logged(text: str, request: dict[str, Any]) -> None:
+    """Hold what was logged against what a request brought that names a person or opens a door."""
+    for value in _personal(request):
+        assert value not in text, "personal"
+        assert json.dumps(value, ensure_ascii=False)[1:-1] not in text, "personal"
+
+
+def _personal(request: dict[str, Any]) -> Iterator[str]:
+    headers = {name.lower(): value for name, value in (request["headers"] or {}).items()}
+    found = [headers.get("authorization", "").partition(" ")[2], headers.get("x-captcha-token", "")]
+    if "/phone/" in request["path"]:
+        found.append(request["path"].rpartition("/")[2])
+    with suppress(ValueError, RecursionError):
+        found += _named_persons(json.loads(request["body"] or "null"), named=False)
+    yield from (value for value in found if len(value) > 3)
+
+
+def _named_persons(value: Any, *, named: bool) -> Iterator[str]:
+    match value:
+        case str() if named or "@" in value:
+            yield value
+        case list():
+            for part in value:
+                yield from _named_persons(part, named=named)
+        case dict():
+            for name, part in value.items():
+                yield from _named_persons(part, named=named or bool(_PERSONAL.search(name)))

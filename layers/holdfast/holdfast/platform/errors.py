@@ -437,6 +437,20 @@ class TenantExists(Conflict):
     sentence = "There is a tenant with this id already."
 
 
+class KeyRotated(Conflict):
+    """A service key was rotated before: there is never more than one in its place."""
+
+    code = "key_rotated"
+    sentence = "This key was rotated before: rotate the one that replaced it."
+
+
+class KeyShownBefore(Conflict):
+    """A service key was issued before to this very request, and what it was made of has been replaced since."""
+
+    code = "key_shown_before"
+    sentence = "This key was issued before and cannot be shown again."
+
+
 class NoAccount(Conflict):
     """The user has no account, or no e-mail address to have one with."""
 

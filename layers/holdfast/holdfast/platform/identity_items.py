@@ -84,7 +84,8 @@ class AttemptsItem(Item):
 class ServiceKeyItem(Item):
     """A service key: only the hash of its secret is kept, as the item's sort key.
 
-    One that was rotated is good until `expires_at` (ms). Without `scopes` it may do what its roles may.
+    One that was rotated is good until `expires_at` (ms), and says which key is in its place (`replaced_by`, an id).
+    Without `scopes` it may do what its roles may.
     """
 
     label = UnicodeAttribute()
@@ -93,4 +94,5 @@ class ServiceKeyItem(Item):
     created_by = UnicodeAttribute(null=True)
     created_at = IntegerAttribute()
     expires_at = IntegerAttribute(null=True)
+    replaced_by = UnicodeAttribute(null=True)
     ttl = IntegerAttribute(null=True)

@@ -1,4 +1,4 @@
-"""The private keys that ticket codes are signed with, one a tenant: encrypted in the Parameter Store (AWS SSM)."""
+"""Keys that the house makes for itself, one a tenant and use: encrypted in the Parameter Store (AWS SSM)."""
 
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -8,6 +8,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 from holdfast.platform import secrets
 from holdfast.platform.errors import Busy, Unavailable
 
+TICKETS = "tickets"
+"""The use of the private keys that ticket codes are signed with."""
+
+SERVICE_KEYS = "keys"
+"""The use of the keys that service keys are made of which a repeated request has to give again."""
+
 _NO_SUCH = "ParameterNotFound"
 _EXISTS = "ParameterAlreadyExists"
 _THROTTLES = frozenset({"ThrottlingException", "TooManyUpdates"})
@@ -16,26 +22,27 @@ _ATTEMPTS = 3
 
 
 class SigningKeys(Protocol):
-    """Where private keys are kept."""
+    """Where the keys of one use are kept."""
 
     def of(self, tenant: str, make: Callable[[], str]) -> str:
-        """Return the tenant's private key as it was stored, which is what `make` returns where there was none."""
+        """Return the tenant's key as it was stored, which is what `make` returns where there was none."""
         ...
 
 
 class ParameterStore:
-    """Private keys as SecureString parameters `<prefix>/tickets/<tenant>`."""
+    """Keys of one use as SecureString parameters `<prefix>/<use>/<tenant>`."""
 
-    def __init__(self, prefix: str) -> None:
-        """Take the prefix of all of the stack's parameters, such as `/holdfast-prod`."""
+    def __init__(self, prefix: str, use: str = TICKETS) -> None:
+        """Take the prefix of all of the stack's parameters, such as `/holdfast-prod`, and what the keys are for."""
         self._prefix = prefix
+        self._use = use
 
     def of(self, tenant: str, make: Callable[[], str]) -> str:
-        """Return the tenant's private key; of several who find none at once the first one's is everybody's.
+        """Return the tenant's key; of several who find none at once the first one's is everybody's.
 
         Raises Busy for a throttle, Unavailable for no answer.
         """
-        name = f"{self._prefix}/tickets/{tenant}"
+        name = f"{self._prefix}/{self._use}/{tenant}"
         for _ in range(_ATTEMPTS):
             found = _call("get_parameter", _NO_SUCH, Name=name, WithDecryption=True)
             if found is not None:
