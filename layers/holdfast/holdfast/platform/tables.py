@@ -248,6 +248,15 @@ class Keys:
         owner = reservation.pk.rpartition("#")[2]
         return Key(self.bookings(), f"{start:015d}#{owner}#{reservation.sk.removeprefix('R#')}")
 
+    def booked(self, start: int, reservation: Key) -> Key:
+        """Return the key of the same booking's place among its user's own."""
+        return Key(reservation.pk, f"B#{start:015d}#{reservation.sk.removeprefix('R#')}")
+
+    def booking_at(self, place: Key) -> Key:
+        """Return the key of the booking whose place among its user's own is at that key."""
+        _, start, rest = place.sk.split("#")
+        return Key(self.bookings(), f"{start}#{place.pk.rpartition('#')[2]}#{rest}")
+
     def tenant_record(self) -> Key:
         """Return the key of the tenant itself."""
         return Key(f"{self.tenant}#TENANT", "-")

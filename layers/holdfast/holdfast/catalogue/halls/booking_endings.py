@@ -12,8 +12,8 @@ from typing import Protocol
 from pynamodb.expressions.update import Action
 
 from holdfast.catalogue.halls import refunds, states
-from holdfast.catalogue.halls.booking_views import Booking, from_json, shown, to_json
-from holdfast.catalogue.halls.bookings import as_it_is, booking_of, record_of, replayed
+from holdfast.catalogue.halls.booking_views import Booking, shown, to_json
+from holdfast.catalogue.halls.bookings import as_it_is, booking_of, recalled, record_of, replayed
 from holdfast.catalogue.halls.states import BookingState
 from holdfast.catalogue.halls.venues import get
 from holdfast.platform.dynamodb import Update, Write
@@ -168,4 +168,5 @@ def _answered(engine: Engine, record: ReservationItem, keyed: KeyedRequest | Non
     found = as_it_is(engine, _again(engine, record))
     if keyed is None:
         return found
-    return from_json(keyed.remember(engine.store, engine.retries, to_json(found), engine.clock.now()))
+    known = keyed.remember(engine.store, engine.retries, to_json(found), engine.clock.now())
+    return recalled(engine, keyed.tenant, known)

@@ -11,6 +11,8 @@ from holdfast.platform.order_items import OrderItem
 from holdfast.platform.tables import view_id
 from holdfast.reservations.reading import state_at
 
+_OF_THE_CUSTOMER = frozenset({"customer", "special_requests"})
+
 
 @dataclass(frozen=True)
 class Customer:
@@ -58,7 +60,7 @@ def shown(item: BookingItem, record: ReservationItem, order: OrderItem | None, n
         number=item.number,
         venue_id=item.venue_id,
         venue_name=item.venue_name,
-        customer=Customer(item.user_id, item.customer_name, item.customer_phone, item.customer_email),
+        customer=_customer(item),
         is_new_customer=item.is_new_customer,
         start=item.start,
         end=item.end,
@@ -102,18 +104,23 @@ def as_made(item: BookingItem, record: ReservationItem) -> Booking:
 
 
 def to_json(booking: Booking) -> dict[str, Any]:
-    """Return a booking as JSON keeps it."""
-    return asdict(booking)
+    """Return a booking as JSON keeps it: without what its own item alone says of its customer, who may be deleted."""
+    return {name: value for name, value in asdict(booking).items() if name not in _OF_THE_CUSTOMER}
 
 
-def from_json(known: Mapping[str, Any]) -> Booking:
-    """Return the booking that JSON kept."""
+def from_json(known: Mapping[str, Any], item: BookingItem) -> Booking:
+    """Return the booking that JSON kept; what it says of its customer never changes but by being deleted."""
     read = {
-        "customer": Customer(**known["customer"]),
+        "customer": _customer(item),
+        "special_requests": item.special_requests,
         "state": BookingState(known["state"]),
         "payment": PaymentState(known["payment"]),
     }
     return Booking(**{**known, **read})
+
+
+def _customer(item: BookingItem) -> Customer:
+    return Customer(item.user_id, item.customer_name, item.customer_phone, item.customer_email)
 
 
 def _share(part_minor: int, whole_minor: int) -> int:

@@ -1,9 +1,10 @@
 """Bookings of halls: a reservation of one venue line, and beside it what a booking says about customer and occasion."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import count
+from typing import Any
 
 from holdfast.catalogue.halls import moments
 from holdfast.catalogue.halls.booking_views import Booking, Customer, as_made, from_json, shown, to_json
@@ -12,7 +13,7 @@ from holdfast.catalogue.halls.venues import Venue
 from holdfast.claims.span import Span
 from holdfast.platform.dynamodb import Put, Write
 from holdfast.platform.errors import AmountMismatch, BookingNotFound, Fault, Refused
-from holdfast.platform.items import BookingItem, ReservationItem
+from holdfast.platform.items import BookingItem, Item, ReservationItem
 from holdfast.platform.order_items import OrderItem
 from holdfast.platform.tables import Key, Keys, order_of, tenant_of
 from holdfast.reservations.engine import Engine, LineRequest
@@ -58,17 +59,24 @@ class _Made(Exception):
 def replayed(engine: Engine, keyed: KeyedRequest) -> Booking | None:
     """Return what the same request was answered before, or None; raises IdempotencyKeyReused for another body."""
     known = keyed.replay(engine.store)
-    return None if known is None else from_json(known)
+    return None if known is None else recalled(engine, keyed.tenant, known)
+
+
+def recalled(engine: Engine, tenant: str, known: Mapping[str, Any]) -> Booking:
+    """Return the booking that was remembered as an answer (`to_json`)."""
+    reservation = Keys(tenant).by_view_id("b", known["id"])
+    assert reservation is not None, "the id of a booking of ours"
+    return from_json(known, _item_at(engine, Keys(tenant).booking(known["start"], reservation)))
 
 
 def book(engine: Engine, wish: Wish) -> Booking:
     """Hold the time for the customer and return the booking; the same keyed request returns the same one.
 
     Whether it was answered before is for the caller to ask (`replayed`), before anything else is looked at. One
-    transaction writes the reservation, its days, the booking, what the gate wants and the idempotency record. The
-    number counts the bookings that the tenant's venues take in a year. Raises what the gate does; Refused, with the
-    fault `time_conflict` where another has the time; AmountMismatch, with nothing held, where the price is not what the
-    client believes; IdempotencyKeyReused and Busy.
+    transaction writes the reservation, its days, the booking, its place among the customer's, what the gate wants and
+    the idempotency record. The number counts the bookings that the tenant's venues take in a year. Raises what the gate
+    does; Refused, with the fault `time_conflict` where another has the time; AmountMismatch, with nothing held, where
+    the price is not what the client believes; IdempotencyKeyReused and Busy.
     """
     keyed = wish.keyed
     number = cache(lambda: _next_number(engine, wish))
@@ -83,7 +91,8 @@ def book(engine: Engine, wish: Wish) -> Booking:
         if wish.total_minor not in (None, total_of(record)):
             raise AmountMismatch(faults=[Fault("totalAmountCents", AmountMismatch.sentence, AmountMismatch.code)])
         item = _item(wish, number(), record)
-        return [Put(item), keyed.record(to_json(as_made(item, record)), record.created_at)]
+        place = Item(*Keys(keyed.tenant).booked(item.start, record.key))
+        return [Put(item), Put(place), keyed.record(to_json(as_made(item, record)), record.created_at)]
 
     try:
         record = hold(engine, lambda _: VenueRoom(), request, beside)
@@ -119,14 +128,18 @@ def record_of(engine: Engine, tenant: str, booking_id: str, user: str | None) ->
 
 def booking_of(engine: Engine, record: ReservationItem) -> BookingItem:
     """Return what is kept beside a booking's reservation."""
-    item = engine.store.get(BookingItem, key_beside(record))
-    assert item is not None, "a booking is written with its reservation, and never deleted"
-    return item
+    return _item_at(engine, key_beside(record))
 
 
 def key_beside(record: ReservationItem) -> Key:
     """Return the key of the booking that is written beside a reservation."""
     return Keys(tenant_of(record.key)).booking(record.lines[0].start, record.key)
+
+
+def _item_at(engine: Engine, key: Key) -> BookingItem:
+    item = engine.store.get(BookingItem, key)
+    assert item is not None, "a booking is written with its reservation, and never deleted"
+    return item
 
 
 def _next_number(engine: Engine, wish: Wish) -> str:
