@@ -1,11 +1,12 @@
 """The built template as CloudFormation sees it, for production and for the local stage."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 
-from local import build, template
+from local import build, checkov, template
 
 Properties = dict[str, dict[str, Any]]
 
@@ -20,6 +21,18 @@ def built() -> dict[str, Any]:
 def production(built: dict[str, Any]) -> dict[str, Any]:
     """What stands on AWS in production, under as long a stack name as is supported."""
     return template.resolved(built, **{"Stage": "prod", "AWS::StackName": "holdfast-production-of-a-long-brand"})
+
+
+@pytest.fixture(scope="session")
+def resolved(built: dict[str, Any]) -> Callable[..., dict[str, Any]]:
+    """Look at what stands in production with these parameters."""
+    return partial(template.resolved, built, Stage="prod")
+
+
+@pytest.fixture(scope="session")
+def switched_on(built: dict[str, Any]) -> dict[str, Any]:
+    """What stands in production with everything on that a parameter switches."""
+    return template.resolved(built, Stage="prod", **checkov.SWITCHES)
 
 
 @pytest.fixture(scope="session")

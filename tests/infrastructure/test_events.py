@@ -87,10 +87,6 @@ def test_dead_letters_are_kept_as_long_as_sqs_can_and_raise_an_alarm(of_type: Of
         assert queues[name]["MessageRetentionPeriod"] == 1209600
 
 
-def test_queues_are_encrypted(of_type: OfType) -> None:
-    assert all(queue["SqsManagedSseEnabled"] is True for queue in of_type("AWS::SQS::Queue").values())
-
-
 def test_consumers_may_do_what_their_sources_ask(production: dict[str, Any]) -> None:
     def allowed(role: str) -> set[str]:
         (policy,) = production["Resources"][role]["Properties"]["Policies"]

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from holdfast.platform.settings import SETTINGS_BY_FUNCTION, Settings
+from holdfast.platform.access import ROUTES, Access
+from holdfast.platform.settings import SETTINGS_BY_FUNCTION, IdentitySettings, Settings
 from local import build
 
 Properties = dict[str, dict[str, Any]]
@@ -27,11 +28,31 @@ ON_EVERYTHING = {
     "xray:GetSamplingTargets",
 }
 """What AWS can be told to allow on everything only (its service authorization reference names no resource for them)."""
+FOR_ALL = {
+    "ALLOWED_ORIGINS",
+    "LOG_LEVEL",
+    "POWERTOOLS_METRICS_NAMESPACE",
+    "POWERTOOLS_SERVICE_NAME",
+    "PUBLIC_DOMAIN",
+}
+"""What the wrapper and the logger of every function read."""
 FOLDERS = sorted(path.parent.name for path in Path(build.ROOT).glob("functions/*/app.py"))
 
 
 def logical_name(folder: str) -> str:
     return "".join(word.capitalize() for word in folder.split("_")) + "Function"
+
+
+def routes_of(functions: Properties, api: dict[str, Any], folder: str) -> list[Access]:
+    """Return what the routes of a function ask of their callers."""
+    assert logical_name(folder) in functions
+    return [
+        ROUTES[path][method.upper()]
+        for path, methods in api["Body"]["paths"].items()
+        for method, operation in methods.items()
+        if f"{logical_name(folder)}.Arn" in str(operation["x-amazon-apigateway-integration"]["uri"])
+        if method.upper() in ROUTES.get(path, {})
+    ]
 
 
 def statements(production: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
@@ -63,13 +84,15 @@ def test_every_folder_is_a_function_and_the_other_way_round(functions: Propertie
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
-def test_every_variable_a_function_reads_is_set(functions: Properties, folder: str) -> None:
+def test_every_variable_a_function_reads_is_set(functions: Properties, api: dict[str, Any], folder: str) -> None:
     variables = functions[logical_name(folder)]["Environment"]["Variables"]
-    model = SETTINGS_BY_FUNCTION.get(folder, Settings)
-    read = {str(field.alias) for field in model.model_fields.values()}
+    models = [SETTINGS_BY_FUNCTION.get(folder, Settings)]
+    if any(access.is_looked_at_anew for access in routes_of(functions, api, folder)):
+        # The wrapper around it looks at credentials anew.
+        models.append(IdentitySettings)
+    read = {str(field.alias) for model in models for field in model.model_fields.values()}
     assert read <= set(variables)
-    given = {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE", "LOG_LEVEL"}
-    assert set(variables) - given <= read, "a variable that nobody reads"
+    assert set(variables) - FOR_ALL <= read, "a variable that nobody reads"
 
 
 def test_functions_call_an_emulator_only_where_there_is_one(functions: Properties, emulated: dict[str, Any]) -> None:
