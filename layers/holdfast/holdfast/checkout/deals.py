@@ -14,6 +14,7 @@ from holdfast.platform.errors import AmountMismatch, InsufficientReservation, No
 from holdfast.platform.items import ReservationItem
 from holdfast.platform.money import from_minor
 from holdfast.platform.order_items import OrderItem
+from holdfast.platform.policy import UNSET, Policy
 from holdfast.platform.tables import Keys, tenant_of
 from holdfast.platform.workflows import Workflows
 from holdfast.reservations import deal_holds
@@ -32,8 +33,8 @@ SOURCE = "deals"
 class Purchase:
     """A wish to buy `quantity` of what a user holds of a product, by a caller with these `roles`.
 
-    `total_amount` is what the client believes that to cost, as a decimal; None where it does not say. `gate` is what
-    the request has to pass, if anything.
+    `total_amount` is what the client believes that to cost, as a decimal; None where it does not say. `policy` is
+    what the tenant has set for its users; `gate` is what the request has to pass, if anything.
     """
 
     tenant: str
@@ -43,6 +44,7 @@ class Purchase:
     quantity: int
     total_amount: Decimal | None = None
     keyed: KeyedRequest | None = None
+    policy: Policy = UNSET
     gate: Gate | None = None
 
 
@@ -71,7 +73,7 @@ def check_out(engine: Engine, workflows: Workflows, purchase: Purchase) -> Order
 
 def open_order(engine: Engine, purchase: Purchase) -> OrderItem:
     """Write the order of a purchase with what it buys, or find the one that the same request wrote; return it."""
-    wish = Wish(purchase.tenant, purchase.user, purchase.roles, SOURCE, purchase.keyed, purchase.gate)
+    wish = Wish(purchase.tenant, purchase.user, purchase.roles, SOURCE, purchase.keyed, purchase.policy, purchase.gate)
 
     def prepare(_: Seen) -> list[Part]:
         parts = _parts(engine, wish, purchase)

@@ -23,7 +23,7 @@ from holdfast.platform.errors import (
 )
 from holdfast.platform.items import ReservationItem
 from holdfast.platform.order_items import OrderItem
-from holdfast.platform.tables import Key, due_bucket, execution_name, order_of
+from holdfast.platform.tables import Key, due_bucket, execution_name, limits_beside, order_of
 from holdfast.platform.workflows import Workflows
 from holdfast.reservations.engine import Engine
 from holdfast.reservations.idempotency import KeyedRequest, hash_of
@@ -113,13 +113,13 @@ def open_order(
     """Write the order that buys the reservation `record`, or its next attempt after a failed one, and return it.
 
     An order that is under way, or bought, by the same choice is returned as it is: two checkouts at once are one. What
-    the same idempotency key opened before is returned as it is now. Any other needs `clearance`. Written in one
-    transaction: the order, the idempotency record, what the clearance takes. Raises what refuses that, ReservationOver
-    where there is nothing left to buy, CheckoutUnderWay where another payment is being made, IdempotencyKeyReused and
-    Busy.
+    the same idempotency key opened before is returned as it is now. Any other needs the `clearance`, if there is one.
+    Written in one transaction: the order, the idempotency record, what the clearance takes. Raises what refuses that,
+    ReservationOver where there is nothing left to buy, CheckoutUnderWay where another payment is being made,
+    IdempotencyKeyReused and Busy.
     """
     key = order_of(record.key)
-    clearance = clearance or Clearance()
+    clearance = clearance or Clearance(limits_beside(key))
     refused: HoldfastError | None = None
     for attempt in engine.retries:
         if keyed is not None and keyed.replay(engine.store) is not None:
@@ -133,12 +133,12 @@ def open_order(
             raise _under_way(known)
         if refused is not None:
             break
+        now = engine.clock.now()
         try:
-            passed = clearance.writes()
+            passed = clearance.writes(now)
         except HoldfastError as refusal:
             refused = refusal
             continue
-        now = engine.clock.now()
         order = _next(record, known, choice, now)
         condition = OrderItem.pk.does_not_exist() if known is None else OrderItem.version == known.version
         put = Put(order, condition)

@@ -26,6 +26,7 @@ from holdfast.platform.errors import (
 )
 from holdfast.platform.items import LineMap, ReservationItem, UnitItem
 from holdfast.platform.order_items import OrderItem
+from holdfast.platform.policy import UNSET, Policy
 from holdfast.platform.tables import Key, Keys, reservation_of, tenant_of
 from holdfast.platform.workflows import Workflows
 from holdfast.reservations.basket import MAX_LINES
@@ -67,7 +68,8 @@ _Thing = tuple[str, str | None, str | None, str | None, str | None]
 class TicketPurchase:
     """A wish to buy of what a user holds, by a caller with these `roles`: lines of the kinds `seat` and `ticket`.
 
-    No seat is named twice. `gate` is what the request has to pass, if anything.
+    No seat is named twice. `policy` is what the tenant has set for its users; `gate` is what the request has to pass,
+    if anything.
     """
 
     tenant: str
@@ -75,6 +77,7 @@ class TicketPurchase:
     roles: Collection[str]
     lines: Sequence[LineRequest]
     keyed: KeyedRequest | None = None
+    policy: Policy = UNSET
     gate: Gate | None = None
 
 
@@ -142,7 +145,7 @@ def _still_held(engine: Engine, purchase: TicketPurchase, order: OrderItem) -> N
 
 
 def _wish(purchase: TicketPurchase) -> Wish:
-    return Wish(purchase.tenant, purchase.user, purchase.roles, SOURCE, purchase.keyed, purchase.gate)
+    return Wish(purchase.tenant, purchase.user, purchase.roles, SOURCE, purchase.keyed, purchase.policy, purchase.gate)
 
 
 def _units(engine: Engine, record: ReservationItem) -> Seen:

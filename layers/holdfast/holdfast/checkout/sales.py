@@ -26,6 +26,7 @@ from holdfast.platform.errors import (
 )
 from holdfast.platform.items import ReservationItem
 from holdfast.platform.order_items import OrderItem
+from holdfast.platform.policy import UNSET, Policy
 from holdfast.platform.tables import Key, Keys, is_unit, order_of
 from holdfast.platform.workflows import Workflows
 from holdfast.reservations.engine import Engine
@@ -54,7 +55,7 @@ Step = tuple[_Made, Sequence[Write], Sequence[Write]]
 class Wish:
     """A wish to buy of what a user holds, by a caller with these `roles`; `source` is the route that it was held by.
 
-    `gate` is what the request has to pass, if anything.
+    `policy` is what the tenant has set for its users; `gate` is what the request has to pass, if anything.
     """
 
     tenant: str
@@ -62,6 +63,7 @@ class Wish:
     roles: Collection[str]
     source: str
     keyed: KeyedRequest | None
+    policy: Policy = UNSET
     gate: Gate | None = None
 
     def new_child(self) -> Key:
@@ -95,12 +97,13 @@ def open_order(engine: Engine, wish: Wish, prepare: Callable[[Seen], Sequence[Pa
     The parts become a reservation of their own, but for exactly one whole reservation, which is bought as it is.
     `prepare` is told of units that refused the attempt before, beside reservations that did not change: as they were
     seen, they are another's. Written in one transaction: the parts, what is left of what they are of, the units, the
-    order, the idempotency record, what the gate wants. Raises what the gate and `prepare` do, MixedCurrencies,
-    PaymentRequired where somebody without a service key buys what costs something, CheckoutUnderWay, ReservationOver,
+    order, the idempotency record, what the gate wants, and what the user's limit counts. Raises what the gate and
+    `prepare` do, TooManyRequests where the user is over the tenant's limit a minute, MixedCurrencies, PaymentRequired
+    where somebody without a service key buys what costs something, CheckoutUnderWay, ReservationOver,
     IdempotencyKeyReused, TooManyLines where it would be over 100 writes, and Busy.
     """
     child, keyed = wish.new_child(), wish.keyed
-    clearance = Clearance(wish.gate)
+    clearance = Clearance(Keys(wish.tenant).limits(wish.user), wish.policy, wish.gate)
 
     def known(attempt: int) -> OrderItem | None:
         """Return what this request opened before, or what an attempt of its own wrote without an answer."""
@@ -111,7 +114,7 @@ def open_order(engine: Engine, wish: Wish, prepare: Callable[[Seen], Sequence[Pa
         return None if key is None else engine.store.get(OrderItem, key)
 
     def step(seen: Seen) -> Step[OrderItem]:
-        clearance.writes()
+        clearance.let_in()
         parts = prepare(seen)
         lines = [line for part in parts for line in part.lines]
         if len({line.currency for line in lines}) > 1:
@@ -143,10 +146,9 @@ def make(
 ) -> _Made:
     """Return what is `known` at an attempt, by its number, or what the `step` made in one transaction.
 
-    A step without writes is made already; any other needs the `clearance`. Raises what refuses that, what `step` does,
-    TooManyLines and Busy.
+    A step without writes is made already; any other needs the `clearance`, if there is one. Raises what refuses that,
+    what `step` does, TooManyLines and Busy.
     """
-    clearance = clearance or Clearance()
     seen: Seen = {}
     refused: HoldfastError | None = None
     for attempt in engine.retries:
@@ -162,7 +164,7 @@ def make(
             if found is None:
                 raise
             return found
-        passed = clearance.writes() if own else ()
+        passed = clearance.writes(engine.clock.now()) if clearance is not None and own else []
         writes = [*own, *passed, *claims]
         if len(writes) > MAX_ACTIONS:
             raise TooManyLines("This is spread too widely to be bought at once; buy fewer lines.")
@@ -176,12 +178,11 @@ def make(
             if refusal.contended:
                 engine.retries.wait(attempt)
                 continue
-            refused = clearance.refusal(refusal.reasons[len(own) : len(own) + len(passed)])
-            if refused is not None:
-                continue
+            reasons = refusal.reasons[len(own) : len(own) + len(passed)]
+            refused = clearance.refusal(reasons) if clearance is not None else None
             changed = any(reason and reason.condition_failed for reason in refusal.reasons[: len(own)])
             units = {key: item for key, item in refusal.seen(writes).items() if is_unit(key)}
-            if not changed and not units:
+            if not changed and not units and not any(reasons):
                 raise InvariantBroken(str(refusal)) from refusal
             seen = {} if changed else units
     raise refused or Busy

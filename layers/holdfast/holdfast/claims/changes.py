@@ -39,7 +39,9 @@ class CounterChange:
     """What one claim wants of an item of counters.
 
     `add` is added to its counters. A counter in `floored` may not fall below zero, one in `ceilings` may not end above
-    its ceiling, whichever way it goes. `equal` must be what the item says, whatever is added.
+    its ceiling, whichever way it goes. `equal` must be what the item says, whatever is added. What is in `bases` may
+    not be below its base where it is there; a counter that is not there is counted from its base. `put` is what
+    attributes are set to, before anything is added to them; `removed` are taken away, unless they are put.
     """
 
     key: Key
@@ -47,11 +49,14 @@ class CounterChange:
     floored: frozenset[str] = frozenset()
     ceilings: Mapping[str, int] = field(default_factory=dict)
     equal: Mapping[str, int] = field(default_factory=dict)
+    bases: Mapping[str, int] = field(default_factory=dict)
+    put: Mapping[str, int] = field(default_factory=dict)
+    removed: frozenset[str] = frozenset()
 
     @property
     def is_nothing(self) -> bool:
-        """Return whether nothing is added and there is no ceiling to look at."""
-        return not any(self.add.values()) and not self.ceilings
+        """Return whether nothing is added, put or removed, and there is no ceiling to look at."""
+        return not (any(self.add.values()) or self.ceilings or self.put or self.removed)
 
     def merged(self, other: "CounterChange") -> "CounterChange":
         """Return the one change that does both; both are of the same item."""
@@ -64,6 +69,9 @@ class CounterChange:
             floored=self.floored | other.floored,
             ceilings={**self.ceilings, **other.ceilings},
             equal={**self.equal, **other.equal},
+            bases={**self.bases, **other.bases},
+            put={**self.put, **other.put},
+            removed=self.removed | other.removed,
         )
 
     def write(self) -> Update:
@@ -71,7 +79,16 @@ class CounterChange:
         return Update(self.key, self._actions(), self._condition())
 
     def _actions(self) -> list[Action]:
-        return [Path([name]).add(amount) for name, amount in self.add.items() if amount or name in self.ceilings]
+        actions: list[Action] = []
+        for name, amount in self.add.items():
+            if name in self.put:
+                actions.append(Path([name]).set(self.put[name] + amount))
+            elif name in self.bases:
+                actions.append(Path([name]).set((Path([name]) | self.bases[name]) + amount))
+            elif amount or name in self.ceilings:
+                actions.append(Path([name]).add(amount))
+        actions += [Path([name]).set(value) for name, value in self.put.items() if name not in self.add]
+        return actions + [Path([name]).remove() for name in sorted(self.removed) if name not in self.put]
 
     def _condition(self) -> Condition | None:
         condition: Condition | None = None
@@ -83,6 +100,8 @@ class CounterChange:
             if counter in self.ceilings:
                 room = Path([counter]) <= self.ceilings[counter] - amount
                 condition &= Path([counter]).does_not_exist() | room
+        for attribute, base in self.bases.items():
+            condition &= Path([attribute]).does_not_exist() | (Path([attribute]) >= base)
         return condition
 
 

@@ -294,7 +294,8 @@ class ReservationItem(Item):
     In checkout, `checkout` is the order's attempt that has it, `expires_at` the deadline to pay by, `checkout_until`
     the latest that any attempt may have, and `hold_expires_at` the hold's own time, to which a declined payment goes
     back.
-    `written_by` tells a deal hold's last writers their own work from another's (PROTOCOL.md 8).
+    `written_by` tells a deal hold's last writers their own work from another's (PROTOCOL.md 8). Where its expiry counts
+    against its user, `watched` says how many times its length was halved because others had counted before.
     """
 
     user_id = UnicodeAttribute()
@@ -315,6 +316,7 @@ class ReservationItem(Item):
     checkout_until = IntegerAttribute(null=True)
     hold_expires_at = IntegerAttribute(null=True)
     written_by = UnicodeAttribute(null=True)
+    watched = IntegerAttribute(null=True)
     due_bucket = IntegerAttribute(null=True)
     due = IntegerAttribute(null=True)
     ttl = IntegerAttribute(null=True)

@@ -131,8 +131,14 @@ class CheckoutPaymentsSettings(CheckoutWorkflowSettings, ProviderSettings):
     """The table, the checkout's state machine and the payment providers."""
 
 
-class FlashDealsSettings(TableSettings):
-    """The table, and how long a hold lasts, in seconds."""
+class LongestHoldSettings(TableSettings):
+    """The table, and how long any hold lasts at most that a tenant asks for, in seconds."""
+
+    hold_seconds_max: int = Field(alias="HOLD_SECONDS_MAX", ge=1, le=86_400)
+
+
+class FlashDealsSettings(LongestHoldSettings):
+    """The table, and how long a hold lasts, in seconds: unless anything else is set, and at most."""
 
     hold_seconds: int = Field(alias="HOLD_SECONDS", ge=1, le=86_400)
 
@@ -141,22 +147,21 @@ class ReserveAndCheckoutSettings(FlashDealsSettings, CheckoutWorkflowSettings):
     """The table, how long a hold lasts, in seconds, and the checkout's state machine."""
 
 
-class ListingHoldSettings(TableSettings):
+class ListingHoldSettings(LongestHoldSettings):
     """The table, and how long a resale ticket is held, in seconds."""
 
     listing_hold_seconds: int = Field(alias="LISTING_HOLD_SECONDS", ge=1, le=86_400)
 
 
-class VenueHoldSettings(TableSettings):
+class VenueHoldSettings(LongestHoldSettings):
     """The table, and how long a hall is held, in seconds."""
 
     venue_hold_seconds: int = Field(alias="VENUE_HOLD_SECONDS", ge=1, le=86_400)
 
 
 class ReservationsSettings(FlashDealsSettings, ListingHoldSettings, VenueHoldSettings):
-    """All of these, how long any hold lasts at most, and by how much it is extended, in seconds."""
+    """All of these, and by how much a hold is extended, in seconds."""
 
-    hold_seconds_max: int = Field(alias="HOLD_SECONDS_MAX", ge=1, le=86_400)
     extend_seconds: int = Field(alias="EXTEND_SECONDS", ge=0, le=86_400)
 
 
@@ -172,8 +177,6 @@ class TenantOwnSettings(
 
     No hold lasts longer than `hold_seconds_max`.
     """
-
-    hold_seconds_max: int = Field(alias="HOLD_SECONDS_MAX", ge=1, le=86_400)
 
 
 class ProductsSettings(CurrencySettings):

@@ -8,28 +8,39 @@ from holdfast.claims.changes import Change, netted
 from holdfast.platform.dynamodb import RawItem, Reason
 from holdfast.platform.errors import Fault, Malformed, MixedCurrencies, Refused, TooManyLines
 from holdfast.platform.items import LineMap, SpanMap
+from holdfast.platform.policy import UNSET, Policy
 from holdfast.platform.tables import Keys
 from holdfast.reservations.engine import Demand, Engine, Holding, LineRequest, Opening, Rooms
+from holdfast.reservations.pace import RESERVES, Pace
 
 MAX_LINES = 20
 """Different lines in one cart (PROTOCOL.md 2)."""
 
 
 class Basket:
-    """The demands of one user's request."""
+    """The demands of one user's request, and the pace at which the user may make such requests."""
 
-    def __init__(self, engine: Engine, rooms: Rooms, tenant: str, user: str, lines: Sequence[LineRequest]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        rooms: Rooms,
+        tenant: str,
+        user: str,
+        lines: Sequence[LineRequest],
+        policy: Policy = UNSET,
+    ) -> None:
         """Look every line up.
 
-        `lines` are merged (see `engine.merged`). Raises Refused where a line is known to be impossible (an unknown
-        thing, one not on sale, more than a user may have, or more than was left moments ago), Malformed where two lines
-        want the same thing that exists once, TooManyLines and MixedCurrencies.
+        `lines` are merged (see `engine.merged`); `policy` is what the tenant has set. Raises Refused where a line is
+        known to be impossible (an unknown thing, one not on sale, more than a user may have, or more than was left
+        moments ago), Malformed where two lines want the same thing that exists once, TooManyLines and MixedCurrencies.
         """
         if len(lines) > MAX_LINES:
             raise TooManyLines
         self._engine = engine
         self._limits = Keys(tenant).limits(user)
         self._fields = [line.field for line in lines]
+        self.pace = Pace(self._limits, RESERVES, policy.reserves_per_minute, policy.patience)
         self.demands: list[Demand] = []
         self._open(rooms, tenant, user, lines)
         if self._is_mixed():
@@ -51,7 +62,7 @@ class Basket:
             for demand in self.demands
             if (most := _most(demand)) is not None
         ]
-        return netted([*claims, *counted])
+        return netted([*claims, *counted, *self.pace.changes(holding.now)])
 
     def lines(self) -> list[LineMap]:
         """Return the lines as a reservation keeps them."""
@@ -72,14 +83,19 @@ class Basket:
     def learn(self, changes: Sequence[Change], reasons: Sequence[Reason | None], asked_at: int) -> bool:
         """Take in why the changes of an attempt were refused; return whether to wait before the next.
 
-        The attempt was made at `asked_at` (ms); what its conditions saw is no older. Raises Refused, naming every line
-        that stands in the way, once a shortage or a limit is proved; MixedCurrencies.
+        The attempt was made at `asked_at` (ms); what its conditions saw is no older. Raises TooManyRequests where the
+        user has to wait; Refused, naming every line that stands in the way, once a shortage or a limit is proved;
+        MixedCurrencies.
         """
         seen = {
             change.key: reason.item or {}
             for change, reason in zip(changes, reasons, strict=True)
             if reason is not None and reason.condition_failed
         }
+        if self._limits in seen:
+            too_fast = self.pace.learn(seen[self._limits], asked_at)
+            if too_fast is not None:
+                raise too_fast
         faults = []
         for demand in self.demands:
             demand.unsettled = False

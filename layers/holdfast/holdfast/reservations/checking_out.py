@@ -12,7 +12,7 @@ from holdfast.platform.errors import ReservationNotFound, ReservationOver
 from holdfast.platform.items import ReservationItem
 from holdfast.platform.tables import Key
 from holdfast.reservations import single_claims
-from holdfast.reservations.ending import Seen, Step, advance, given_back, over, unchanged
+from holdfast.reservations.ending import Seen, Step, advance, given_back, lapsed, over, unchanged
 from holdfast.reservations.engine import Beside, Engine, nothing_beside
 from holdfast.reservations.states import State
 
@@ -116,6 +116,7 @@ def _begun(record: ReservationItem, attempt: int, until: int) -> ReservationItem
 
 def _given_up(record: ReservationItem, state: State, now: int, seen: Seen) -> list[Write]:
     """Return the writes that end a reservation in checkout, and give back what it still has."""
-    changes: list[Change] = [*given_back(record), *single_claims.released(record, now, seen)]
+    back = lapsed(record, now) if state is State.EXPIRED else given_back(record)
+    changes: list[Change] = [*back, *single_claims.released(record, now, seen)]
     ended = Update(record.key, over(state, now), unchanged(record))
     return [ended, *(change.write() for change in netted(changes))]

@@ -15,6 +15,7 @@ from pynamodb.expressions.condition import Condition
 from holdfast.platform.dynamodb import Put, Reason, Write, read
 from holdfast.platform.errors import MixedCurrencies, NoReservation, Refused, ReservationNotFound, ReservationOver
 from holdfast.platform.items import LineMap, ReservationItem
+from holdfast.platform.policy import UNSET, Policy
 from holdfast.platform.tables import Keys, due_bucket
 from holdfast.reservations.basket import Basket
 from holdfast.reservations.ending import cancel, unchanged
@@ -33,13 +34,14 @@ _WRITERS = 4
 class DealRequest:
     """A wish to add to a user's holds; `keyed` where the client sent an idempotency key.
 
-    `gate` is what the request has to pass, if anything.
+    `policy` is what the tenant has set for its users; `gate` is what the request has to pass, if anything.
     """
 
     tenant: str
     user: str
     lines: Sequence[LineRequest]
     keyed: KeyedRequest | None = None
+    policy: Policy = UNSET
     gate: Gate | None = None
 
 
@@ -57,8 +59,8 @@ def reserve(engine: Engine, rooms: Rooms, request: DealRequest) -> list[DealHold
     """Add every line to what the user holds, all or none, each hold's time starting anew; return the holds as they are.
 
     One transaction writes the holds, the shards drawn from, the user's limits, what the gate wants and the idempotency
-    record. Raises what the gate does, Refused naming every line that stood in the way, IdempotencyKeyReused,
-    TooManyLines, MixedCurrencies and Busy.
+    record. Raises what the gate does, TooManyRequests where the user is over the tenant's limit a minute, Refused
+    naming every line that stood in the way, IdempotencyKeyReused, TooManyLines, MixedCurrencies and Busy.
     """
     if request.gate is not None:
         known = answered(request.gate, lambda: _known(engine, request))
@@ -66,7 +68,7 @@ def reserve(engine: Engine, rooms: Rooms, request: DealRequest) -> list[DealHold
             return known
     writing = _Writing(engine, request)
     try:
-        basket = Basket(engine, rooms, request.tenant, request.user, merged(request.lines))
+        basket = Basket(engine, rooms, request.tenant, request.user, merged(request.lines), request.policy)
         writing.basket = basket
         answer = take(engine, basket, writing.holding, writing.own_writes, writing.settle, request.gate)
         return _holds(answer if answer is not None else writing.answer())
@@ -124,14 +126,19 @@ class _Writing:
         self._known: dict[str, ReservationItem] = {}
         self._written: list[ReservationItem] = []
         self._writer = token_hex(6)
+        self._length = engine.lengths.under(request.policy).standard
         self.basket: Basket
 
     def holding(self) -> Holding:
         now = self._engine.clock.now()
-        return Holding("", now, now + self._engine.lengths.standard * 1000)
+        return Holding("", now, self._until(now))
 
     def own_writes(self, held: Holding) -> list[Write]:
         now = held.now
+        for demand in self._demands():
+            demand.replaced = self._lapsed(demand, now)
+        replaced = [demand.replaced for demand in self._demands() if demand.replaced is not None]
+        self.basket.pace.lapsing = sum(hold.watched is not None for hold in replaced)
         wanted = [self._wanted(demand, now) for demand in self._demands()]
         self._written = [item for item, _ in wanted]
         puts = [Put(item, condition) for item, condition in wanted]
@@ -152,6 +159,9 @@ class _Writing:
                 demand.replaced = self._lapsed(demand, self._engine.clock.now())
         return self._own_work()
 
+    def _until(self, now: int) -> int:
+        return now + self.basket.pace.shortened(self._length) * 1000
+
     def _demands(self) -> list[PoolDemand]:
         return [demand for demand in self.basket.demands if isinstance(demand, PoolDemand)]
 
@@ -169,7 +179,6 @@ class _Writing:
     def _wanted(self, demand: PoolDemand, now: int) -> tuple[ReservationItem, Condition]:
         """Return the hold to write for `demand`, and of what it must be true."""
         known = self._known.get(_product(demand))
-        demand.replaced = self._lapsed(demand, now)
         if known is None:
             over = ReservationItem.status.is_in(*(state.value for state in OVER)) & (ReservationItem.v < now)
             others = ~ReservationItem.written_by.contains(self._writer)
@@ -197,7 +206,7 @@ class _Writing:
                 allocation=demand.allocation(),
                 created_at=now,
             ),
-            now + self._engine.lengths.standard * 1000,
+            self._until(now),
             "",
         )
 
@@ -219,12 +228,12 @@ class _Writing:
         )
         if len({line.currency for line in added.lines}) > 1:
             raise MixedCurrencies
-        renewed = now + self._engine.lengths.standard * 1000
-        return self._timed(added, max(held.expires_at, renewed), held.written_by or "")
+        return self._timed(added, max(held.expires_at, self._until(now)), held.written_by or "")
 
     def _timed(self, item: ReservationItem, expires_at: int, writers: str) -> ReservationItem:
         item.expires_at = item.first_expires_at = item.due = expires_at
         item.due_bucket = due_bucket(item.key)
+        item.watched = self.basket.pace.halvings
         item.written_by = " ".join([*writers.split(), self._writer][-_WRITERS:])
         return item
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
-from holdfast.claims import limits, pool
+from holdfast.claims import lapses, limits, pool
 from holdfast.claims.changes import Change, CounterChange, netted
 from holdfast.platform.dynamodb import Cancelled, Contended, RawItem, Update, Write
 from holdfast.platform.errors import Busy, InvariantBroken, ReservationNotFound, ReservationOver
@@ -40,6 +40,22 @@ def uncounted(record: ReservationItem) -> Iterable[CounterChange]:
             yield limits.give_back(limits_beside(record.key), line.limited_as, line.quantity)
 
 
+def lapsed(record: ReservationItem, now: int) -> Iterable[CounterChange]:
+    """Return the changes that give back what a reservation holds of pools as it expires at `now` (ms), unbought.
+
+    Where it is watched, that counts against its user.
+    """
+    yield from given_back(record)
+    if record.watched is not None:
+        yield lapses.count(limits_beside(record.key), now)
+
+
+def forgiven(record: ReservationItem) -> Iterable[CounterChange]:
+    """Return the changes by which a user who buys after all is forgiven what lapsed before."""
+    if record.watched is not None:
+        yield lapses.forgive(limits_beside(record.key))
+
+
 def unchanged(record: ReservationItem) -> Condition:
     """Return the condition that nobody wrote the reservation since it was read."""
     condition: Condition = (ReservationItem.status == record.status) & (ReservationItem.v == record.v)
@@ -62,6 +78,7 @@ def confirming(record: ReservationItem, now: int, seen: Seen, checkout: int | No
     changes: list[Change] = [
         *pool.confirmed(Keys(tenant_of(record.key)), record.allocated()),
         *single_claims.confirmed(record, now, seen),
+        *forgiven(record),
     ]
     return [Update(record.key, actions, unchanged(record)), *(change.write() for change in netted(changes))]
 
@@ -69,7 +86,7 @@ def confirming(record: ReservationItem, now: int, seen: Seen, checkout: int | No
 def letting_go(record: ReservationItem, state: State, now: int) -> Update:
     """Return the write that ends a held reservation at `now` (ms) as `state`: CANCELLED before its time, else EXPIRED.
 
-    What it holds is given back beside it (`given_back`), in the same transaction.
+    What it holds is given back beside it (`given_back`, `lapsed`), in the same transaction.
     """
     in_time = ReservationItem.expires_at <= now if state == State.EXPIRED else ReservationItem.expires_at > now
     return Update(record.key, over(state, now), unchanged(record) & in_time)
@@ -81,9 +98,9 @@ def confirm(engine: Engine, key: Key, beside: Beside = nothing_beside, checkout:
     `checkout` is the order's attempt that buys it, if one does: what something else confirmed, or another attempt is
     at, is then over.
     A deal hold is not confirmed but split (`splitting`): its item is the next hold's, and would not keep what was sold.
-    Written in one transaction: the reservation, the shards it drew from, its units and days, what is `beside` it.
-    Raises ReservationNotFound, ReservationOver where its state does not allow it, HoldTaken where it ran out and
-    another took some of it since, and Busy.
+    Written in one transaction: the reservation, the shards it drew from, its units and days, where it is watched its
+    user's limits, what is `beside` it. Raises ReservationNotFound, ReservationOver where its state does not allow it,
+    HoldTaken where it ran out and another took some of it since, and Busy.
     """
 
     def step(record: ReservationItem, seen: Seen) -> Step | None:
@@ -168,7 +185,7 @@ Step = tuple[State, list[Write]]
 
 
 def _lapsing(record: ReservationItem, now: int) -> list[Write]:
-    return [letting_go(record, State.EXPIRED, now), *(change.write() for change in netted(given_back(record)))]
+    return [letting_go(record, State.EXPIRED, now), *(change.write() for change in netted(lapsed(record, now)))]
 
 
 def over(state: State, now: int) -> list[Action]:

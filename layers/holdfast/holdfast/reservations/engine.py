@@ -12,6 +12,7 @@ from holdfast.platform.clock import Clock, SystemClock
 from holdfast.platform.dynamodb import RawItem, Store, Write
 from holdfast.platform.errors import Fault
 from holdfast.platform.items import LineMap, ReservationItem, SpanMap, limited_as
+from holdfast.platform.policy import Policy
 from holdfast.platform.retries import Retries
 from holdfast.platform.tables import Key, Keys
 
@@ -55,6 +56,19 @@ class HoldLengths:
         if wanted is None:
             return min(self.by_kind.get(kind, self.standard) for kind in kinds)
         return min(wanted, *(self.by_kind.get(kind, self.longest) for kind in kinds))
+
+    def under(self, policy: Policy) -> "HoldLengths":
+        """Return these lengths as a tenant has set them for itself: its own, never above this longest one."""
+        own = {"listing": policy.listing_hold_seconds, "venue": policy.venue_hold_seconds}
+        if not (policy.hold_seconds or policy.hold_seconds_max or any(own.values())):
+            return self
+        longest = min(policy.hold_seconds_max or self.longest, self.longest)
+        return HoldLengths(
+            min(policy.hold_seconds or self.standard, longest),
+            longest,
+            self.extension,
+            {kind: min(own.get(kind) or seconds, longest) for kind, seconds in self.by_kind.items()},
+        )
 
 
 @dataclass(frozen=True)

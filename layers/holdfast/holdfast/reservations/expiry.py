@@ -15,7 +15,7 @@ from holdfast.platform.items import ReservationItem
 from holdfast.platform.logs import logger
 from holdfast.platform.queues import ExpiryMessage, ExpiryQueue
 from holdfast.platform.tables import Key, is_hold, key_of
-from holdfast.reservations.ending import given_back, lapse, letting_go
+from holdfast.reservations.ending import lapse, lapsed, letting_go
 from holdfast.reservations.engine import Engine
 from holdfast.reservations.states import State
 
@@ -105,8 +105,8 @@ class Unexpired(NamedTuple):
 def expire(engine: Engine, records: Sequence[ReservationItem]) -> Unexpired:
     """Give back what lapsed holds hold, many in one transaction; return those that were not.
 
-    The changes of shards that several holds drew from are netted. Where one hold of a batch was changed meanwhile, the
-    batch is done one by one, each read anew.
+    The changes of shards that several holds drew from, and of users who had several, are netted. Where one hold of a
+    batch was changed meanwhile, the batch is done one by one, each read anew.
     """
     left = Unexpired(set(), set())
     for batch in _batches(records):
@@ -131,10 +131,10 @@ def sweep(engine: Engine, keys: Iterable[Key], tell_overdue: Overdue) -> int:
     found = engine.store.batch_get(keys)
     now = engine.clock.now()
     records = [read(ReservationItem, item) for item in found.values()]
-    lapsed, overdue = _parted(record for record in records if record.expires_at <= now)
-    left = expire(engine, lapsed)
+    expiring, overdue = _parted(record for record in records if record.expires_at <= now)
+    left = expire(engine, expiring)
     untold = _untold(overdue, tell_overdue)
-    return len(lapsed) - len(left.busy) - len(left.broken) + len(overdue) - len(untold)
+    return len(expiring) - len(left.busy) - len(left.broken) + len(overdue) - len(untold)
 
 
 def _parted(records: Iterable[ReservationItem]) -> tuple[list[ReservationItem], list[ReservationItem]]:
@@ -182,7 +182,7 @@ def _wait_until(engine: Engine, due: int) -> None:
 
 
 def _expiring(records: Sequence[ReservationItem], now: int) -> list[Write]:
-    changes = netted(change for record in records for change in given_back(record))
+    changes = netted(change for record in records for change in lapsed(record, now))
     return [*(letting_go(record, State.EXPIRED, now) for record in records), *(change.write() for change in changes)]
 
 

@@ -7,6 +7,7 @@ from typing import TypeVar
 from holdfast.platform.dynamodb import MAX_ACTIONS, Cancelled, Contended, Put, Reason, Write, read
 from holdfast.platform.errors import Busy, IdempotencyKeyReused, Malformed, Refused, TooManyLines
 from holdfast.platform.items import ReservationItem
+from holdfast.platform.policy import UNSET, Policy
 from holdfast.platform.tables import Key, Keys, due_bucket, public_id
 from holdfast.reservations.basket import Basket
 from holdfast.reservations.engine import Beside, Engine, Holding, LineRequest, Rooms, merged, nothing_beside
@@ -24,7 +25,7 @@ class HoldRequest:
     """A wish to hold lines for a user. `route`, `idempotency_key` and the user make the reservation's id.
 
     `body_hash` is that of the validated body; `hold_seconds` None means as long as the shortest of the kinds in it.
-    `gate` is what the request has to pass, if anything.
+    `policy` is what the tenant has set for its users; `gate` is what the request has to pass, if anything.
     """
 
     tenant: str
@@ -34,6 +35,7 @@ class HoldRequest:
     body_hash: str
     lines: Sequence[LineRequest]
     hold_seconds: int | None = None
+    policy: Policy = UNSET
     gate: Gate | None = None
 
 
@@ -50,8 +52,9 @@ def take(
     `holding()` is asked anew for each attempt, and `own_writes` of it are written first, then those of the `gate`. When
     an attempt is refused, `settle` is shown the reasons of those own writes before anything else is looked at: it
     returns an answer (a replay), or None to go on, having learnt what it needs (PROTOCOL.md 7). Raises what the gate
-    says of what was used before, Refused once a shortage is proved, TooManyLines where it would be over 100 writes, and
-    Busy when the attempts are used up: never a shortage that was not proved.
+    says of what was used before, TooManyRequests where the user has to wait, Refused once a shortage is proved,
+    TooManyLines where it would be over 100 writes, and Busy when the attempts are used up: never a shortage that was
+    not proved.
     """
     passed = gate.let_in() if gate is not None else ()
     for attempt in engine.retries:
@@ -95,16 +98,18 @@ def hold(
 
     One transaction writes the reservation, what it claims, the user's limits, what the gate wants and whatever the
     caller wants `beside` it; the put's condition is the idempotency lock (PROTOCOL.md 3). Raises what the gate does,
-    Refused naming every line that stood in the way, Malformed where two lines want the same, IdempotencyKeyReused where
-    the key came with another body before, TooManyLines, MixedCurrencies and Busy.
+    TooManyRequests where the user is over the tenant's limit a minute, Refused naming every line that stood in the way,
+    Malformed where two lines want the same, IdempotencyKeyReused where the key came with another body before,
+    TooManyLines, MixedCurrencies and Busy.
     """
     key = Keys(request.tenant).reservation(request.user, request.route, request.idempotency_key)
-    length = engine.lengths.of((line.kind for line in request.lines), request.hold_seconds)
+    lengths = engine.lengths.under(request.policy)
+    length = lengths.of((line.kind for line in request.lines), request.hold_seconds)
     written: list[ReservationItem] = []
 
     def holding() -> Holding:
         now = engine.clock.now()
-        return Holding(public_id(key, None), now, now + length * 1000)
+        return Holding(public_id(key, None), now, now + basket.pace.shortened(length) * 1000)
 
     def own_writes(held: Holding) -> list[Write]:
         record = ReservationItem(
@@ -119,6 +124,7 @@ def hold(
             expires_at=held.until,
             first_expires_at=held.until,
             body_hash=request.body_hash,
+            watched=basket.pace.halvings,
             due=held.until,
             due_bucket=due_bucket(key),
         )
@@ -140,7 +146,7 @@ def hold(
         if known is not None:
             return known
     try:
-        basket = Basket(engine, rooms, request.tenant, request.user, merged(request.lines))
+        basket = Basket(engine, rooms, request.tenant, request.user, merged(request.lines), request.policy)
         return take(engine, basket, holding, own_writes, settle, request.gate) or written[-1]
     except (Refused, Malformed):
         known = _known(engine, key, request)

@@ -11,7 +11,7 @@ from holdfast.platform.errors import Fault
 from holdfast.platform.items import LineMap, PoolShardItem, ReservationItem, SpanMap
 from holdfast.platform.tables import Key, allocation_name
 from holdfast.reservations.draws import Draw, Short, find
-from holdfast.reservations.ending import given_back
+from holdfast.reservations.ending import lapsed
 from holdfast.reservations.engine import Demand, Holding, LineRequest, Opening
 
 Refresh = Callable[[], Pool | Fault]
@@ -53,11 +53,11 @@ class PoolDemand:
     def claimed(self) -> list[Key]:
         return [self._shard(number) for number in self._draws]
 
-    def changes(self, _: Holding) -> Iterable[CounterChange]:
+    def changes(self, holding: Holding) -> Iterable[CounterChange]:
         for number, units in self._draws.items():
             yield acquire(self._shard(number), units, self._pool.terms.revision)
         if self.replaced is not None:
-            yield from given_back(self.replaced)
+            yield from lapsed(self.replaced, holding.now)
 
     def learn(self, seen: Mapping[Key, RawItem], asked_at: int) -> Fault | None:
         """Learn from the shard item that a condition saw: other terms than believed, or too few units."""

@@ -13,7 +13,7 @@ from holdfast.platform.items import LineMap, ProductItem, ReservationItem, Ticke
 from holdfast.platform.tables import Key, Keys, allocation_name, limits_beside, tenant_of
 from holdfast.reservations import single_claims
 from holdfast.reservations.draws import Draw, Short, find
-from holdfast.reservations.ending import Seen, unchanged
+from holdfast.reservations.ending import Seen, forgiven, unchanged
 from holdfast.reservations.engine import Beside, Engine, nothing_beside
 from holdfast.reservations.states import State
 
@@ -75,6 +75,7 @@ def _changes(record: ReservationItem, now: int, seen: Seen) -> list[Change]:
         *pool.bought(Keys(tenant_of(record.key)), record.allocated()),
         *single_claims.bought(record, now, seen),
         *(limits.count(limits_beside(record.key), line.limited_as, line.quantity) for line in counted),
+        *forgiven(record),
     ]
 
 

@@ -78,7 +78,7 @@ def child_of(parts: Sequence[Part], child: Key, source: str | None) -> Reservati
     """Return parts of one user's holds as the one held reservation at `child`, which ends with the first of them.
 
     `source` is the route that it came by. What was used up of a hold's time is used up of its child's: the extension,
-    and the time to pay.
+    and the time to pay; one that is watched has a watched child.
     """
     parents = [part.parent for part in parts]
     allocation: Counter[str] = Counter()
@@ -98,6 +98,7 @@ def child_of(parts: Sequence[Part], child: Key, source: str | None) -> Reservati
         expires_at=expires_at,
         first_expires_at=min(parent.first_expires_at for parent in parents),
         extended_by=next((parent.extended_by for parent in parents if parent.extended_by), None),
+        watched=max((parent.watched for parent in parents if parent.watched is not None), default=None),
         checkout_until=min((parent.checkout_until for parent in parents if parent.checkout_until), default=None),
         due=expires_at,
         due_bucket=due_bucket(child),

@@ -15,6 +15,7 @@ from holdfast.platform.dynamodb import Put, Write
 from holdfast.platform.errors import AmountMismatch, BookingNotFound, Fault, Refused
 from holdfast.platform.items import BookingItem, Item, ReservationItem
 from holdfast.platform.order_items import OrderItem
+from holdfast.platform.policy import UNSET, Policy
 from holdfast.platform.tables import Key, Keys, order_of, tenant_of
 from holdfast.reservations.engine import Engine, LineRequest
 from holdfast.reservations.gate import Gate
@@ -31,8 +32,8 @@ SOURCE = "bookings"
 class Wish:
     """A wish to book `span` of `venue`. `total_minor` is what the client believes it to cost, None where it is silent.
 
-    `keyed` is the request's idempotency key, in the name of whom it is for; `meta` is the client's own JSON text;
-    `gate` is what the request has to pass, if anything.
+    `keyed` is the request's idempotency key, in the name of whom it is for; `meta` is the client's own JSON text.
+    `policy` is what the tenant has set for its users; `gate` is what the request has to pass, if anything.
     """
 
     keyed: KeyedRequest
@@ -45,6 +46,7 @@ class Wish:
     special_requests: str | None = None
     total_minor: int | None = None
     meta: str | None = None
+    policy: Policy = UNSET
     gate: Gate | None = None
 
 
@@ -73,15 +75,25 @@ def book(engine: Engine, wish: Wish) -> Booking:
     """Hold the time for the customer and return the booking; the same keyed request returns the same one.
 
     Whether it was answered before is for the caller to ask (`replayed`), before anything else is looked at. One
-    transaction writes the reservation, its days, the booking, its place among the customer's, what the gate wants and
-    the idempotency record. The number counts the bookings that the tenant's venues take in a year. Raises what the gate
-    does; Refused, with the fault `time_conflict` where another has the time; AmountMismatch, with nothing held, where
-    the price is not what the client believes; IdempotencyKeyReused and Busy.
+    transaction writes the reservation, its days, the booking, its place among the customer's, what the gate wants, what
+    the customer's limit counts and the idempotency record. The number counts the bookings that the tenant's venues take
+    in a year. Raises what the gate does; TooManyRequests where the customer is over the tenant's limit a minute;
+    Refused, with the fault `time_conflict` where another has the time; AmountMismatch, with nothing held, where the
+    price is not what the client believes; IdempotencyKeyReused and Busy.
     """
     keyed = wish.keyed
     number = cache(lambda: _next_number(engine, wish))
     line = LineRequest("venue", "startTs", venue_id=wish.venue.id, start=wish.span.start, end=wish.span.end)
-    request = HoldRequest(keyed.tenant, wish.customer.id, SOURCE, keyed.key, keyed.body_hash, [line], gate=wish.gate)
+    request = HoldRequest(
+        tenant=keyed.tenant,
+        user=wish.customer.id,
+        route=SOURCE,
+        idempotency_key=keyed.key,
+        body_hash=keyed.body_hash,
+        lines=[line],
+        policy=wish.policy,
+        gate=wish.gate,
+    )
     attempts = count()
 
     def beside(record: ReservationItem) -> Sequence[Write]:

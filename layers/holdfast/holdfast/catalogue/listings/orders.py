@@ -20,6 +20,7 @@ from holdfast.platform.errors import (
     TicketReserved,
 )
 from holdfast.platform.items import ReservationItem
+from holdfast.platform.policy import UNSET, Policy
 from holdfast.platform.tables import Keys, view_id
 from holdfast.reservations import ending, reading
 from holdfast.reservations.engine import Engine, LineRequest, Rooms
@@ -78,7 +79,7 @@ class OrderPage:
 class Purchase:
     """A wish to buy a ticket. `idempotency_key` and the user make the order's id; `body_hash` is the body's.
 
-    `gate` is what the request has to pass, if anything.
+    `policy` is what the tenant has set for its users; `gate` is what the request has to pass, if anything.
     """
 
     tenant: str
@@ -86,15 +87,16 @@ class Purchase:
     ticket_id: str
     idempotency_key: str
     body_hash: str
+    policy: Policy = UNSET
     gate: Gate | None = None
 
 
 def create(engine: Engine, rooms: Rooms, purchase: Purchase) -> Order:
     """Lock a ticket for its buyer and return the order; the same idempotency key and body return the same one.
 
-    One transaction writes the reservation, the listing and what the gate wants. Raises what the gate does,
-    TicketNotFound, TicketReserved where another has it, Refused with the code `own_listing` where it is the buyer's
-    own, IdempotencyKeyReused and Busy.
+    One transaction writes the reservation, the listing, what the gate wants and what the user's limit counts. Raises
+    what the gate does, TooManyRequests, TicketNotFound, TicketReserved where another has it, Refused with the code
+    `own_listing` where it is the buyer's own, IdempotencyKeyReused and Busy.
     """
     line = LineRequest("listing", "ticketId", ticket_id=purchase.ticket_id)
     request = HoldRequest(
@@ -104,6 +106,7 @@ def create(engine: Engine, rooms: Rooms, purchase: Purchase) -> Order:
         idempotency_key=purchase.idempotency_key,
         body_hash=purchase.body_hash,
         lines=[line],
+        policy=purchase.policy,
         gate=purchase.gate,
     )
     try:
