@@ -157,11 +157,14 @@ def list_all(
     summary="Rotate a service key",
     responses=http.answers(201, "The key in its place, shown this once.", KeyNotFound, KeyRotated, KeyShownBefore),
 )
-def rotate(key_id: KeyInPath, body: ServiceKeyRotateBody, idempotency_key: OptionalKey = None) -> ServiceKeyIssued:
+def rotate(
+    key_id: KeyInPath, body: ServiceKeyRotateBody | None = None, idempotency_key: OptionalKey = None
+) -> ServiceKeyIssued:
     """Issue a key of the same label, roles and scopes; the one before is good until its servers have the new one."""
     caller = http.caller_of(app)
-    keyed = _keyed(caller, "keys/rotate", idempotency_key, [key_id, body.model_dump(mode="json")])
-    return _issued(service_keys.rotate(ring(), caller, key_id, body.grace_seconds, keyed))
+    wanted = body or ServiceKeyRotateBody()
+    keyed = _keyed(caller, "keys/rotate", idempotency_key, [key_id, wanted.model_dump(mode="json")])
+    return _issued(service_keys.rotate(ring(), caller, key_id, wanted.grace_seconds, keyed))
 
 
 @app.delete(
