@@ -8,11 +8,11 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from holdfast.platform import queues, revocation
+from holdfast.platform import http, queues, revocation, tenancy
 from holdfast.platform.clock import SystemClock
 from holdfast.platform.dynamodb import Store, connect
 from holdfast.platform.tables import IDENTITY_SCHEMA, TABLE_SCHEMA
-from tests.handlers.account import IDENTITY, TABLE, Aws, HandMovedClock
+from tests.handlers.account import IDENTITY, TABLE, Aws, HandMovedClock, found_tenant
 from tests.handlers.gateway import FUNCTIONS, Api, forget
 from tests.workflow import Machines, installed
 
@@ -34,6 +34,7 @@ ENVIRONMENT = {
     "LOG_LEVEL": "INFO",
     "POWERTOOLS_METRICS_NAMESPACE": "Holdfast",
     "POWERTOOLS_SERVICE_NAME": "holdfast",
+    "PUBLIC_DOMAIN": "tickets.example",
     "REFUND_WORKFLOW_ARN": "arn:aws:states:us-east-1:123456789012:stateMachine:holdfast-refund",
     "SECRETS_PREFIX": "/holdfast",
     "TABLE_NAME": TABLE,
@@ -56,10 +57,16 @@ def _account() -> Iterator[tuple[Any, Any]]:
         for name, schema in ((TABLE, TABLE_SCHEMA), (IDENTITY, IDENTITY_SCHEMA)):
             wanted = {key: value for key, value in schema.items() if not key.endswith("Specification")}
             dynamodb.create_table(TableName=name, **wanted)
-        queues.client.cache_clear()
+        _forget_what_functions_share()
         _forget(folder.name for folder in FUNCTIONS.iterdir() if (folder / "app.py").is_file())
         yield dynamodb, sqs
-        queues.client.cache_clear()
+        _forget_what_functions_share()
+
+
+def _forget_what_functions_share() -> None:
+    """Have what all functions share in this one process connected and read anew."""
+    for kept in (queues.client, tenancy.tenants, tenancy._settings, http._origins):
+        kept.cache_clear()
 
 
 def _forget(names: Iterable[str]) -> None:
@@ -75,6 +82,7 @@ def aws(_account: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch) -> Aws:
     monkeypatch.setenv("EXPIRY_QUEUE_URL", expiry_queue)
     monkeypatch.setenv("DEAD_LETTER_QUEUE_URL", dead_letters)
     _forget(["event_recorder", "expiry", "expiry_scheduler"])
+    tenancy.tenants.cache_clear()
     account = Aws(dynamodb, sqs, expiry_queue, dead_letters)
     account.empty()
     return account
@@ -94,8 +102,10 @@ def standing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def api() -> Api:
-    """The API as a service key with every role reaches it, of a tenant that no warm function knows."""
-    return Api(tenant=f"t-{uuid.uuid4().hex[:12]}")
+    """The API as a service key with every role reaches it, of an open tenant that no warm function knows."""
+    tenant = f"t-{uuid.uuid4().hex[:12]}"
+    found_tenant(tenant)
+    return Api(tenant)
 
 
 @pytest.fixture

@@ -156,7 +156,7 @@ def test_a_base64_body_is_read_like_any_other(api: Api, sending: Sending) -> Non
 @every_sending
 @pytest.mark.parametrize("body", ["%%%", "e30", "é", base64.b64encode(b"\xff\xfe\xfd").decode()])
 def test_a_base64_body_that_is_none_is_400_bad_json(api: Api, sending: Sending, body: str) -> None:
-    context = {"tenant": api.tenant, "name": api.name, "roles": api.roles}
+    context = {"tenant": api.tenant, "name": api.name, "roles": api.roles, "scopes": api.scopes}
     request = event(sending.method, sending.path, text=body, authorizer=context) | {"isBase64Encoded": True}
     answer = send(request)
     assert (answer.status, answer.code) == (400, "bad_json")
@@ -241,6 +241,8 @@ def test_a_store_that_does_not_serve_is_503_and_says_when_to_come_back(
     [
         {"path": None},
         {"httpMethod": None},
+        {"resource": None},
+        {"resource": "/api/none"},
         {"headers": []},
         {"requestContext": None},
         {"body": 17, "httpMethod": "POST"},
@@ -249,7 +251,7 @@ def test_a_store_that_does_not_serve_is_503_and_says_when_to_come_back(
     ids=str,
 )
 def test_an_event_that_no_gateway_sends_is_still_answered(function: str, broken: dict[str, Any]) -> None:
-    context = {"tenant": "t-x", "name": "key", "roles": "service"}
+    context = {"tenant": "t-x", "name": "key", "roles": "admin service", "scopes": "*"}
     request = event("GET", "/api/products", authorizer=context) | broken
     returned = load(function).handler(request, None)
     assert returned["statusCode"] in (200, 400, 401, 404, 405, 500)
@@ -273,7 +275,7 @@ def test_an_event_that_no_gateway_sends_is_still_answered(function: str, broken:
 def test_an_address_that_only_decodes_to_another_is_not_that_other(api: Api, address: str, odd: str) -> None:
     prepare(api)
     assert api.get(address).status == 200
-    context = {"tenant": api.tenant, "name": api.name, "roles": api.roles}
+    context = {"tenant": api.tenant, "name": api.name, "roles": api.roles, "scopes": api.scopes}
     request = event("GET", address, authorizer=context) | {"path": odd}
     assert send(request, "flash_deals" if "users" in odd else "products").status == 404
 

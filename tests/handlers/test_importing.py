@@ -49,7 +49,7 @@ def test_a_missing_setting_is_a_500_that_does_not_name_it(name: str, monkeypatch
     for variable in SETTINGS_BY_FUNCTION[name].model_fields.values():
         monkeypatch.delenv(str(variable.alias))
     forget(name)
-    context = {"tenant": "t-x", "name": "key", "roles": "service"}
+    context = {"tenant": "t-x", "name": "key", "roles": "service", "scopes": "*"}
     answer = load(name).handler(event("GET", target, authorizer=context), LambdaContext())
     forget(name)
     assert answer["statusCode"] == 500
