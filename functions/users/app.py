@@ -1,4 +1,4 @@
-"""The users of the halls' API: who a tenant knows by phone (WIRE.md, section 4).
+"""The users of the halls' API: who a tenant knows, by phone or by an account, and invitations (WIRE.md, section 4).
 
 Unknown fields are ignored and names are camelCase, as those clients know it.
 """
@@ -10,7 +10,7 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from holdfast.identity import people, rights
+from holdfast.identity import account_emails, invitations, people, rights
 from holdfast.identity.contacts import Email, PersonName, Phone
 from holdfast.identity.people import Changes, Directory, Role
 from holdfast.identity.people_pages import list_of
@@ -18,10 +18,11 @@ from holdfast.platform import http, page_tokens
 from holdfast.platform.caller import Caller
 from holdfast.platform.clock import to_text
 from holdfast.platform.dynamodb import connect
-from holdfast.platform.errors import Forbidden, PhoneInUse, UserNotFound
+from holdfast.platform.errors import AccountNeedsEmail, EmailInUse, Forbidden, NoAccount, PhoneInUse, UserNotFound
 from holdfast.platform.fields import Moment, OptionalKey, UserInPath
 from holdfast.platform.identity_items import PersonItem
 from holdfast.platform.settings import UsersSettings, settings
+from holdfast.platform.user_pool import CognitoUserPool, UserPool
 from holdfast.reservations.idempotency import KeyedRequest, hash_of
 
 app = APIGatewayRestResolver(
@@ -34,7 +35,11 @@ class UserBody(BaseModel):
 
     name: PersonName
     phone: Phone
-    email: Email | None = None
+    email: Email | None = Field(
+        None,
+        description="How to write to them. One that somebody signs in with stays as it is.",
+        examples=["asha@example.com"],
+    )
     role: Role | None = Field(
         None, description="A customer unless given; only an admin gives another or changes it.", examples=["customer"]
     )
@@ -45,8 +50,14 @@ class UserPatchBody(BaseModel):
 
     name: PersonName | None = None
     phone: Phone | None = None
-    email: Email | None = None
-    role: Role | None = Field(None, description="Only an admin changes it.", examples=["customer"])
+    email: Email | None = Field(
+        None,
+        description="One that the user signs in with is changed by an admin only, and not taken away.",
+        examples=["asha@example.com"],
+    )
+    role: Role | None = Field(
+        None, description="Only an admin changes it, and nobody takes their own away.", examples=["customer"]
+    )
 
 
 class UserData(BaseModel):
@@ -55,8 +66,10 @@ class UserData(BaseModel):
     model_config = ConfigDict(populate_by_name=True)
 
     id: str = Field(description="A user's id.", examples=["018f3a2b4c50123456789abc"])
-    name: str = Field(examples=["Asha Rao"])
-    phone: str = Field(description="In E.164.", examples=["+919876543210"])
+    name: str | None = Field(description="Null where nobody said.", examples=["Asha Rao"])
+    phone: str | None = Field(
+        description="In E.164; null for who is known by an account only.", examples=["+919876543210"]
+    )
     email: str | None = Field(examples=["asha@example.com"])
     role: Role
     created_at: Moment = Field(alias="createdAt")
@@ -68,6 +81,13 @@ class UserAnswer(BaseModel):
 
     success: Literal[True] = True
     user: UserData
+
+
+class InvitationAnswer(BaseModel):
+    """What became of an invitation."""
+
+    success: Literal[True] = True
+    sent: bool = Field(description="False where the user has signed in before, so that nothing was mailed.")
 
 
 class UsersAnswer(BaseModel):
@@ -86,6 +106,12 @@ def directory() -> Directory:
     return Directory(connect(settings(UsersSettings).identity_table_name))
 
 
+@cache
+def pool() -> UserPool:
+    """Return the pool in which accounts are."""
+    return CognitoUserPool(settings(UsersSettings).user_pool_id)
+
+
 @app.post(
     "/api/v1/users",
     tags=["users"],
@@ -97,7 +123,7 @@ def upsert(body: UserBody, idempotency_key: OptionalKey = None) -> UserAnswer:
 
     Only an admin, or they themselves, change somebody who is no customer.
     """
-    caller = _seeing_all()
+    caller = http.caller_of(app)
     gives_roles = rights.gives_roles(caller)
     if body.role not in (None, Role.CUSTOMER) and not gives_roles:
         raise Forbidden
@@ -126,7 +152,7 @@ def list_all(
     ] = None,
 ) -> UsersAnswer:
     """List in the order in which they became known; who is added meanwhile comes at the end."""
-    found = list_of(directory(), _seeing_all().tenant, role, page, limit, next_page)
+    found = list_of(directory(), http.caller_of(app).tenant, role, page, limit, next_page)
     return UsersAnswer(
         users=[_shaped(person) for person in found.entries], page=found.page, limit=limit, next=found.next
     )
@@ -160,12 +186,13 @@ def read_by_phone(phone: Annotated[Phone, Path(description="A phone number, as i
     "/api/v1/users/<user_id>",
     tags=["users"],
     summary="Change a user",
-    responses=http.answers(200, "The user, changed.", UserNotFound, PhoneInUse),
+    responses=http.answers(200, "The user, changed.", UserNotFound, PhoneInUse, EmailInUse, AccountNeedsEmail),
 )
 def change(user_id: UserInPath, body: UserPatchBody) -> UserAnswer:
-    """Change what is given. A customer changes their own name and e-mail address; only an admin changes a role.
+    """Change what is given. A customer changes their own name, and an e-mail address that they do not sign in with.
 
-    Only an admin, or they themselves, change somebody who is no customer.
+    Only an admin changes a role, and the address of an account; the same call again finishes one that was cut off. Only
+    an admin, or they themselves, change somebody who is no customer.
     """
     caller = http.caller_of(app)
     if caller.sees() not in (None, user_id):
@@ -175,7 +202,35 @@ def change(user_id: UserInPath, body: UserPatchBody) -> UserAnswer:
     if body.role is not None and not rights.gives_roles(caller):
         raise Forbidden
     rule = partial(rights.must_be_let_change, caller)
-    return UserAnswer(user=_shaped(people.change(directory(), caller.tenant, user_id, _changes(body), rule)))
+    person = people.change(directory(), caller.tenant, user_id, _changes(body), rule)
+    if body.email is not None:
+        person = account_emails.tell(directory(), pool(), caller.tenant, person)
+    return UserAnswer(user=_shaped(person))
+
+
+@app.post(
+    "/api/v1/users/<user_id>/invite",
+    status_code=202,
+    tags=["users"],
+    summary="Invite a user to sign in",
+    responses=http.answers(202, "They have an account.", UserNotFound, NoAccount, EmailInUse),
+)
+def invite(user_id: UserInPath, idempotency_key: OptionalKey = None) -> InvitationAnswer:
+    """Give a user with an e-mail address an account, and mail them a password for the first time.
+
+    Invited again, they are mailed another, unless they have signed in by then.
+    """
+    caller = http.caller_of(app)
+    keyed = None
+    if idempotency_key is not None:
+        keyed = KeyedRequest(caller.tenant, caller.name, f"users/{user_id}/invite", idempotency_key, hash_of(None))
+        known = keyed.replay(directory().store)
+        if known is not None:
+            return InvitationAnswer(sent=known)
+    is_sent = invitations.invite(directory(), pool(), caller.tenant, user_id).is_sent
+    if keyed is not None:
+        is_sent = keyed.remember(directory().store, directory().retries, is_sent, directory().clock.now())
+    return InvitationAnswer(sent=is_sent)
 
 
 def _changes(body: UserPatchBody) -> Changes:
@@ -189,14 +244,6 @@ def _changes(body: UserPatchBody) -> Changes:
     if body.role is not None:
         wanted["role"] = body.role
     return wanted
-
-
-def _seeing_all() -> Caller:
-    """Return the caller of a request that is about all of a tenant's users; raises Forbidden for a customer."""
-    caller = http.caller_of(app)
-    if caller.sees() is not None:
-        raise Forbidden
-    return caller
 
 
 def _visible(caller: Caller, person: PersonItem) -> PersonItem:

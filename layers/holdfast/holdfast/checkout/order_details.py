@@ -108,13 +108,22 @@ class RefundBody(BaseModel):
 
 def details(engine: Engine, order: OrderItem, tickets: Sequence[OrderTicket], *, to_buyer: bool) -> OrderDetails:
     """Return an order with its charges and refunds as they are now; `tickets` are those to show with it."""
-    charges = engine.store.query(order.pk, charge_of(order.key, "").sk).items
-    refunds = engine.store.query(order.pk, refund_of(order.key, "").sk).items
+    charges, refunds = money_of(engine, order)
     return OrderDetails(
         **fields_of(order, engine.clock.now(), to_buyer=to_buyer),
-        charges=[_charge(read(ChargeItem, raw)) for raw in charges],
-        refunds=sorted((_refund(read(RefundItem, raw)) for raw in refunds), key=lambda refund: refund.created_at),
+        charges=charges,
+        refunds=refunds,
         tickets=list(tickets),
+    )
+
+
+def money_of(engine: Engine, order: OrderItem) -> tuple[list[OrderCharge], list[OrderRefund]]:
+    """Return an order's charges, and its refunds, the oldest first, as they are now."""
+    charges = engine.store.query(order.pk, charge_of(order.key, "").sk).items
+    refunds = engine.store.query(order.pk, refund_of(order.key, "").sk).items
+    return (
+        [_charge(read(ChargeItem, raw)) for raw in charges],
+        sorted((_refund(read(RefundItem, raw)) for raw in refunds), key=lambda refund: refund.created_at),
     )
 
 

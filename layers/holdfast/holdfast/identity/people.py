@@ -129,10 +129,15 @@ def upsert(
 
 def find(directory: Directory, tenant: str, user_id: str) -> PersonItem:
     """Return a person of the tenant; raises UserNotFound."""
-    person = directory.store.get(PersonItem, Keys(tenant).person(user_id))
+    person = look_up(directory, tenant, user_id)
     if person is None:
         raise UserNotFound
     return person
+
+
+def look_up(directory: Directory, tenant: str, user_id: str) -> PersonItem | None:
+    """Return a person of the tenant, or None: an id may also be one that the tenant's own service chose."""
+    return directory.store.get(PersonItem, Keys(tenant).person(user_id))
 
 
 def find_by_phone(directory: Directory, tenant: str, phone: str) -> PersonItem:
@@ -205,32 +210,31 @@ def open_account(directory: Directory, tenant: str, user_id: str) -> PersonItem:
 def close_account(directory: Directory, tenant: str, user_id: str) -> PersonItem:
     """End all of a person's sign-ins and let them sign in no more; return the person. Twice changes nothing.
 
-    The address stays taken. Raises UserNotFound and Busy.
+    The address is let go in the same transaction. Raises UserNotFound and Busy.
     """
 
     def planned(found: PersonItem) -> _Plan | None:
-        now = directory.clock.now()
-        return (_rewritten(found, {"has_account": None, "signed_out_at": now}, now), []) if found.has_account else None
+        if not found.has_account:
+            return None
+        let_go = Delete(Keys(tenant).email(found.email), EmailItem.user_id == user_id)
+        return _signed_out(found, directory.clock.now(), {"has_account": None}), [let_go]
 
     return _written(directory, tenant, user_id, planned)
 
 
 def sign_out(directory: Directory, tenant: str, user_id: str) -> PersonItem:
     """End all of a person's sign-ins up to this moment, and return the person; raises UserNotFound and Busy."""
-    begun = directory.clock.now()
-
-    def planned(found: PersonItem) -> _Plan | None:
-        if (found.signed_out_at or 0) >= begun:
-            return None
-        now = directory.clock.now()
-        return _rewritten(found, {"signed_out_at": now}, now), []
-
-    return _written(directory, tenant, user_id, planned)
+    return _written(directory, tenant, user_id, lambda found: (_signed_out(found, directory.clock.now(), {}), []))
 
 
-def newcomer(now: int, tenant: str, known: Changes, phone: str | None = None) -> PersonItem:
-    """Return somebody new, to be written. Ids stand in the order of their making: a list only grows at its end."""
-    user_id = f"{now:011x}{token_hex(7)[1:]}"
+def new_id(now: int) -> str:
+    """Return an id for somebody new. Ids stand in the order of their making: a list only grows at its end."""
+    return f"{now:011x}{token_hex(7)[1:]}"
+
+
+def newcomer(now: int, tenant: str, known: Changes, phone: str | None = None, user_id: str | None = None) -> PersonItem:
+    """Return somebody new, to be written; `user_id` is the id they were given before, if they were."""
+    user_id = user_id or new_id(now)
     return PersonItem(
         *Keys(tenant).person(user_id),
         user_id=user_id,
@@ -261,7 +265,7 @@ def _planned(
     if owner is None:
         pointer = PhoneItem(*Keys(tenant).phone(new.phone), user_id=new.user_id)
         return new, [Put(new, PersonItem.pk.does_not_exist()), Put(pointer, PhoneItem.pk.does_not_exist())]
-    found = directory.store.get(PersonItem, Keys(tenant).person(owner.user_id))
+    found = look_up(directory, tenant, owner.user_id)
     if found is None or found.phone != new.phone:
         return None
     if found.has_account:
@@ -276,6 +280,11 @@ def _changed(found: PersonItem, wanted: Changes, now: int, rule: Rule) -> Person
     if not rule(found, wanted) or all(getattr(found, name) == value for name, value in wanted.items()):
         return None
     return _rewritten(found, wanted, now)
+
+
+def _signed_out(found: PersonItem, now: int, values: Mapping[str, Any]) -> PersonItem:
+    """Return the person's next version, signed out at `now` (ms), and in any case later than ever before."""
+    return _rewritten(found, {**values, "signed_out_at": max(now, (found.signed_out_at or 0) + 1)}, now)
 
 
 def _rewritten(found: PersonItem, values: Mapping[str, Any], now: int) -> PersonItem:

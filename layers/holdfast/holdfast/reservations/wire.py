@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
+from holdfast.platform.clock import to_text
 from holdfast.platform.fields import (
     Currency,
     EventId,
@@ -23,6 +24,8 @@ from holdfast.platform.fields import (
     UserId,
     VenueId,
 )
+from holdfast.platform.items import LineMap, ReservationItem
+from holdfast.reservations.reading import line_price, total_of
 from holdfast.reservations.states import State
 
 _STRICT = ConfigDict(extra="forbid", defer_build=True)
@@ -234,3 +237,23 @@ class ReservationList(BaseModel):
 
     items: list[Reservation]
     next: str | None = Field(examples=[None])
+
+
+def shown(record: ReservationItem, state: State) -> Reservation:
+    """Return a reservation as clients see it in `state`."""
+    return Reservation(
+        id=record.id,
+        status=state,
+        user_id=record.user_id,
+        items=[_line(line, state) for line in record.lines],
+        totals=[ReservationTotal(currency=record.lines[0].currency, amount_minor=total_of(record))],
+        created_at=to_text(record.created_at),
+        expires_at=to_text(record.expires_at),
+    )
+
+
+def _line(line: LineMap, state: State) -> Any:
+    named: dict[str, Any] = {**line.attribute_values, "state": state, "price_minor": line_price(line)}
+    if line.kind == "venue":
+        named |= {"start": to_text(named["start"]), "end": to_text(named["end"])}
+    return SHOWN_LINES[line.kind](**named)
