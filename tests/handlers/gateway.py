@@ -31,7 +31,8 @@ _PATHS = (
     (re.compile(r"/api/v1/venues(/[^/]+(/blackouts(/[^/]+)?|/availability)?)?"), "venues"),
     (re.compile(r"/api/v1/bookings/(check-availability|venue/[^/]+/availability)"), "venues"),
     (re.compile(r"/api/v1/(bookings(/[^/]+(/(confirm|cancel))?)?|venues/[^/]+/bookings)"), "bookings"),
-    (re.compile(r"/api/v1/users(/[^/]+|/phone/[^/]+)?"), "users"),
+    (re.compile(r"DELETE /api/v1/users/[^/]+|/api/v1/users/[^/]+/export"), "personal_data"),
+    (re.compile(r"/api/v1/users(/[^/]+(/invite)?|/phone/[^/]+)?"), "users"),
     (re.compile(r"/api/v1/keys(/[^/]+(/rotate)?)?"), "service_keys"),
     (re.compile(r"/api/v1/check-in(/keys)?"), "check_in"),
     (re.compile(r"/webhooks/[^/]+/[^/]+|/sandbox/[^/]+/payments/[^/]+"), "webhooks"),
@@ -268,14 +269,15 @@ def resource_of(path: str) -> str:
     return min(fitting, key=lambda known: [part.startswith("{") for part in known.split("/")], default="/{proxy+}")
 
 
-def function_of(path: str) -> str:
-    """Return which function has a path; the catch-all has those that no other has."""
-    return next((name for pattern, name in _PATHS if pattern.fullmatch(path)), "unknown_route")
+def function_of(path: str, method: str = "GET") -> str:
+    """Return which function has a path; the catch-all has those that no other has. One path is two functions'."""
+    asked = (path, f"{method} {path}")
+    return next((name for pattern, name in _PATHS if any(map(pattern.fullmatch, asked))), "unknown_route")
 
 
 def send(request: dict[str, Any], function: str | None = None) -> Answer:
     """Hand an event to its function and return what it answers, once that is seen to be fit to leave the house."""
-    handler = load(function or function_of(request["path"])).handler
+    handler = load(function or function_of(request["path"], request["httpMethod"])).handler
     LOG.taken()
     returned = handler(request, LambdaContext())
     assert_not_logged(LOG.taken(), request)
