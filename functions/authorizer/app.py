@@ -11,15 +11,14 @@ from holdfast.platform import cold_start  # before everything that is large
 from functools import cache
 from typing import Any
 
-from aws_lambda_powertools import Logger
-
 from holdfast.identity.bearers import Bearers
 from holdfast.platform.caller import refusal_context, to_context
 from holdfast.platform.dynamodb import connect
 from holdfast.platform.errors import Busy, TenantSuspended, Unauthorized, Unavailable
+from holdfast.platform.logs import logger
 from holdfast.platform.settings import AuthorizerSettings, settings
 
-_logger = Logger()
+_logger = logger()
 
 
 @cache

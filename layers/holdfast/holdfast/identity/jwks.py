@@ -17,6 +17,7 @@ from jwt.algorithms import RSAAlgorithm
 from jwt.exceptions import InvalidKeyError
 
 from holdfast.platform.errors import Unauthorized, Unavailable
+from holdfast.platform.logs import logger
 
 ALGORITHM = "RS256"
 
@@ -30,9 +31,11 @@ _MOST_BYTES = 64 * 1024
 _MOST_KEYS = 32
 _LEAST_BITS = 2_048
 
+_logger = logger()
+
 
 class NoAnswer(Exception):
-    """The issuer did not answer in time, or with something else than keys."""
+    """The issuer did not answer in time, or with something else than keys; its text says which."""
 
 
 class PublicKeys:
@@ -72,7 +75,8 @@ class PublicKeys:
         self._asked_at = self._monotonic()
         try:
             self._keys = _keys_of(_fetched(self._url))
-        except NoAnswer:
+        except NoAnswer as wrong:
+            _logger.warning("no keys were to be had", extra={"why": str(wrong), "known": len(self._keys)})
             self._answered = False
         else:
             self._answered = True
@@ -88,9 +92,11 @@ def _fetched(url: str) -> bytes:
             answer = connection.getresponse()
             body = answer.read(_MOST_BYTES + 1)
     except (OSError, HTTPException) as wrong:
-        raise NoAnswer from wrong
-    if answer.status != 200 or len(body) > _MOST_BYTES:
-        raise NoAnswer
+        raise NoAnswer(type(wrong).__name__) from wrong
+    if answer.status != 200:
+        raise NoAnswer(f"status {answer.status}")
+    if len(body) > _MOST_BYTES:
+        raise NoAnswer("too long")
     return body
 
 
@@ -100,9 +106,9 @@ def _keys_of(text: bytes) -> dict[str, RSAPublicKey]:
         listed = json.loads(text)["keys"]
         found = {jwk["kid"]: key for jwk in listed[:_MOST_KEYS] if (key := _key_of(jwk)) is not None}
     except (ValueError, RecursionError, KeyError, TypeError) as wrong:
-        raise NoAnswer from wrong
+        raise NoAnswer("no key set") from wrong
     if not found:
-        raise NoAnswer
+        raise NoAnswer("no key that is fit to be trusted")
     return found
 
 
