@@ -23,6 +23,7 @@ FUNCTIONS = Path(__file__).resolve().parents[2] / "functions"
 
 _PATHS = (
     (re.compile(r"/api/products(/[^/]+(/status)?)?"), "products"),
+    (re.compile(r"/api/users/([^/]+|(confirm/resend|signin/answer|totp/confirm))"), "accounts"),
     (re.compile(r"/api/(reserve/(bulk|[^/]+/[^/]+)|users/[^/]+/reservations)"), "flash_deals"),
     (re.compile(r"/api/(reserve|checkout|purchases/[^/]+)"), "reserve_and_checkout"),
     (re.compile(r"/api/(events(/[^/]+(/(ticket-types|seats))?)?|initial-call/[^/]+|v1/events/[^/]+/seats)"), "events"),

@@ -1,0 +1,64 @@
+"""Passwords: which ones are good enough, and choosing another, by a code or by the present one."""
+
+import re
+
+from holdfast.identity import sessions
+from holdfast.identity.accounts import Accounts, holder_of, refused_late
+from holdfast.platform.errors import BadCredentials, CodeWrong, Fault, PasswordRefused, UserNotFound
+
+LEAST, MOST = 12, 256
+"""Characters of a password; the user pool has the same rules."""
+
+_NEEDED = {"a small letter": r"[a-z]", "a capital letter": r"[A-Z]", "a digit": r"[0-9]"}
+_BLANK = re.compile(r"\s")
+
+
+def must_be_good(password: str, field: str) -> None:
+    """Raise PasswordRefused, naming `field`, unless a password is one that may be chosen."""
+    missing = [what for what, pattern in _NEEDED.items() if not re.search(pattern, password)]
+    if missing or not LEAST <= len(password) <= MOST or _BLANK.search(password):
+        sentence = (
+            f"A password has {LEAST} to {MOST} characters without spaces, "
+            "among them a small letter, a capital letter and a digit."
+        )
+        raise PasswordRefused(faults=[Fault(field, sentence, PasswordRefused.code)])
+
+
+def forget(accounts: Accounts, tenant: str, email: str) -> None:
+    """Mail a code to choose another password by, if there is an account with the address; whether is not told.
+
+    The pool is told the account's address first: it sends there, and may have been left behind by a change, or changed
+    by somebody who had the user's token. Raises Busy and Unavailable.
+    """
+    begun = accounts.directory.clock.now()
+    user_id = holder_of(accounts, tenant, email)
+    accounts.pool.change_email(tenant, user_id, email)
+    accounts.pool.send_reset_code(tenant, user_id)
+    accounts.wait_since(begun)
+
+
+def reset(accounts: Accounts, tenant: str, email: str, code: str, password: str) -> None:
+    """Choose another password by the code that was sent to the address; all sign-ins are then over.
+
+    Should that second step not be reached, they go on until the user signs out. Raises CodeWrong, which also says that
+    there is no account with the address, PasswordRefused, Busy and Unavailable.
+    """
+    with refused_late(accounts):
+        user_id = holder_of(accounts, tenant, email)
+        accounts.pool.reset_password(tenant, user_id, code, password)
+        try:
+            sessions.end_all(accounts, tenant, user_id)
+        except UserNotFound:
+            raise CodeWrong from None
+
+
+def change(accounts: Accounts, tenant: str, user_id: str, access_token: str, password: str, new_password: str) -> None:
+    """Replace the password of somebody who is signed in and knows it; all sign-ins, this one too, are then over.
+
+    Raises BadCredentials, PasswordRefused, Unauthorized, UserNotFound, Busy and Unavailable.
+    """
+    try:
+        accounts.pool.change_password(access_token, password, new_password)
+    except BadCredentials:
+        raise BadCredentials("The present password is not right.") from None
+    sessions.end_all(accounts, tenant, user_id)
