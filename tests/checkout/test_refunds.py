@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import count
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from holdfast.checkout import orders, refunds
+from holdfast.checkout import orders, refund_steps, refunds
 from holdfast.checkout.payments.port import PaymentState
 from holdfast.checkout.refund_steps import CLAIMS_STEPS, PAYMENT_STEPS
 from holdfast.checkout.refunds import Wanted
@@ -280,6 +281,28 @@ def test_two_refunds_under_way_close_the_order_in_the_end_only(desk: RefundDesk)
     assert desk.order(order).status == "partially_refunded"
     desk.machines.go()
     assert desk.order(order).status == "refunded"
+    desk.audit()
+
+
+def test_a_step_that_its_twin_overtakes_between_two_reads_finds_it_paid(
+    desk: RefundDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The refund is read before the twin books it, the charge after: it is not to be paid from what is left."""
+    order = desk.bought(units(desk.shop.product(), 3))
+    desk.machines.holding_back = True
+    refund = desk.ask(order)
+    assert CLAIMS_STEPS["begin_refund"](desk.claims, order.key, refund.key) == "begun"
+    read, twins = refund_steps._charge, iter(["paid"])
+
+    def overtaken(*asked: Any) -> ChargeItem:
+        for paid in twins:
+            assert PAYMENT_STEPS["pay_back"](desk.payments, order.key, refund.key) == paid
+        return read(*asked)
+
+    monkeypatch.setattr(refund_steps, "_charge", overtaken)
+    assert PAYMENT_STEPS["pay_back"](desk.payments, order.key, refund.key) == "paid"
+    assert desk.charge(order).refunded_minor == order.total_minor
+    assert CLAIMS_STEPS["give_back"](desk.claims, order.key, refund.key) == "given_back"
     desk.audit()
 
 

@@ -64,6 +64,9 @@ def pay_back(desk: PaymentDesk, order_key: Key, refund_key: Key) -> str:
     if refund.status != RefundStatus.PENDING:
         return "failed" if refund.status == RefundStatus.FAILED else "paid"
     charge = _charge(desk.engine, order_key, refund)
+    if read_refund(desk.engine, refund_key).status != RefundStatus.PENDING:
+        # A twin of this step has booked the refund since: the charge may be as it was after that.
+        return pay_back(desk, order_key, refund_key)
     provider = desk.providers.provider(tenant_of(order_key), charge.provider)
     payment = _payment(provider, charge, refund)
     name = execution_name(refund_key)
