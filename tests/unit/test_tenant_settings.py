@@ -110,7 +110,7 @@ def test_what_is_accepted_is_what_requests_go_by(changes: list[dict[str, Any]]) 
     policy = read_policy(text)
     heeded = {name: value for name, value in said.items() if name in Policy.__dataclass_fields__}
     assert json.loads(json.dumps(asdict(policy))) == json.loads(json.dumps(asdict(UNSET))) | heeded
-    assert policy.hold_seconds is None or policy.hold_seconds <= (policy.hold_seconds_max or MOST)
+    assert all((getattr(policy, name) or 0) <= (policy.hold_seconds_max or MOST) for name in LENGTHS)
 
 
 def test_a_request_knows_every_setting_that_it_could_go_by() -> None:
@@ -153,16 +153,16 @@ def test_no_hold_is_longer_than_the_stages_longest(name: str) -> None:
     assert fault_of(**{name: MOST + 1}) == {name: "less_than_equal"}
 
 
-def test_a_hold_lasts_no_longer_than_one_may_be_asked_for() -> None:
-    assert fault_of(hold_seconds=600, hold_seconds_max=599) == {
-        "hold_seconds": "settings_disagree",
-        "hold_seconds_max": "settings_disagree",
-    }
-    assert fault_of(hold_seconds_max=599) == {"hold_seconds_max": "settings_disagree"}
-    short = set_to(hold_seconds=60, hold_seconds_max=60)
-    assert fault_of(short, hold_seconds=61) == {"hold_seconds": "settings_disagree"}
-    assert fault_of(short, hold_seconds=None) == {"hold_seconds": "settings_disagree"}
-    assert own(set_to(short, hold_seconds=None, hold_seconds_max=None)) == {}
+@pytest.mark.parametrize("name", [name for name in LENGTHS if name != "hold_seconds_max"])
+def test_no_hold_is_longer_than_the_longest_that_was_set(name: str) -> None:
+    """Where both are set; what the stage gives is cut to the longest instead."""
+    both = {name: "settings_disagree", "hold_seconds_max": "settings_disagree"}
+    assert fault_of(**{name: 600, "hold_seconds_max": 599}) == both
+    short = set_to(**{name: 60, "hold_seconds_max": 60})
+    assert fault_of(short, **{name: 61}) == {name: "settings_disagree"}
+    assert fault_of(short, hold_seconds_max=59) == {"hold_seconds_max": "settings_disagree"}
+    assert own(set_to(short, hold_seconds_max=None)) == {name: 60}
+    assert own(set_to(short, **{name: None}, hold_seconds_max=1)) == {"hold_seconds_max": 1}
 
 
 def test_a_stage_that_was_narrowed_stands_in_the_way_of_nothing_else() -> None:
@@ -171,8 +171,10 @@ def test_a_stage_that_was_narrowed_stands_in_the_way_of_nothing_else() -> None:
     narrow = STAGE.model_copy(update={"hold_seconds_max": 900})
     again = changed(long, TenantSettingsBody(branding_name="Halls"), narrow)
     assert own(again) == own(long) | {"branding_name": "Halls"}
-    with pytest.raises(Malformed):
-        changed(long, TenantSettingsBody(hold_seconds=3_000), narrow)
+    for wanted in (TenantSettingsBody(hold_seconds=3_000), TenantSettingsBody(hold_seconds_max=600)):
+        with pytest.raises(Malformed):
+            changed(long, wanted, narrow)
+    assert "hold_seconds_max" not in own(changed(long, TenantSettingsBody(hold_seconds_max=None), narrow))
 
 
 def test_patience_is_no_longer_than_any_hold() -> None:

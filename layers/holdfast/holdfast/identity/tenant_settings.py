@@ -116,7 +116,7 @@ class TenantSettingsBody(_Setting):
         None, description="What buyers know the tenant by.", examples=["Parkside Halls"]
     )
     hold_seconds: HoldSeconds | None = Field(None, description="How long a hold lasts.", examples=[600])
-    hold_seconds_max: HoldSeconds | None = Field(None, description="How long one may be asked for.", examples=[1_800])
+    hold_seconds_max: HoldSeconds | None = Field(None, description="How long any hold lasts at most.", examples=[1_800])
     listing_hold_seconds: HoldSeconds | None = Field(None, description="Resale tickets.", examples=[900])
     venue_hold_seconds: HoldSeconds | None = Field(None, description="Halls.", examples=[900])
     currencies: Annotated[list[Annotated[Currency, AfterValidator(_in_use)]], AfterValidator(_distinct)] | None = Field(
@@ -133,7 +133,8 @@ class TenantSettingsBody(_Setting):
     patience: TenantPatience | None = Field(None, description="Replaced as a whole; null: endless.")
 
 
-_HOLD_LENGTHS = ("hold_seconds", "hold_seconds_max", "listing_hold_seconds", "venue_hold_seconds")
+_LONGEST = "hold_seconds_max"
+_HOLD_LENGTHS = (_LONGEST, "hold_seconds", "listing_hold_seconds", "venue_hold_seconds")
 
 
 def change(directory: Directory, tenant: str, wanted: TenantSettingsBody, stage: TenantOwnSettings) -> TenantItem:
@@ -181,12 +182,10 @@ def _faults_of(given: dict[str, Any], said: dict[str, Any], stage: TenantOwnSett
         for name, seconds in lengths.items()
         if seconds > most
     ]
-    named = [name for name in ("hold_seconds", "hold_seconds_max") if name in given]
-    if not faults and named and _length(said, stage, "hold_seconds") > _length(said, stage, "hold_seconds_max"):
-        sentence = "A hold that nobody asks a length for would last longer than one may be asked for."
+    longest = min(said.get(_LONGEST, most), most)
+    longer = {name for name in _HOLD_LENGTHS if said.get(name, 0) > longest}
+    named = [name for name in lengths if name in longer or (longer and name == _LONGEST)]
+    if named and not faults:
+        sentence = "The length of a hold is above the longest that was set."
         faults = [Fault(name, sentence, "settings_disagree") for name in named]
     return faults
-
-
-def _length(said: dict[str, Any], stage: TenantOwnSettings, name: str) -> int:
-    return int(said.get(name, getattr(stage, name)))
