@@ -178,8 +178,7 @@ def _pay_for_an_order_of_the_marketplace(world: World, ticket: str) -> None:
 
 def _ask_for_credentials(world: World, lines: list[Line]) -> None:
     """Be told by a provider, ask one, and answer one, whose credentials are nowhere."""
-    path, resource = f"/webhooks/stripe/{TENANT}", "/webhooks/{provider}/{tenant}"
-    world.invoke("webhooks", world.event("POST", path, {}, resource=resource))
+    world.invoke("webhooks", world.event("POST", f"/webhooks/stripe/{TENANT}", {}))
     _check_out(world, _hold(world, lines), "pm_card_visa", "stripe")
     assert world.machines.letters
     held = _hold(world, lines)
@@ -187,8 +186,7 @@ def _ask_for_credentials(world: World, lines: list[Line]) -> None:
     assert order is not None
     _set(order, "provider", {"S": "razorpay"})
     payment = {"payment": {"provider": "razorpay", "token": "pay_1|0"}}
-    path, resource = f"{CART}/{held}/checkout", "/api/v1/reservations/{reservation_id}/checkout"
-    answered = world.invoke("checkout", world.event("POST", path, payment, key=_key(), resource=resource))
+    answered = world.invoke("checkout", world.event("POST", f"{CART}/{held}/checkout", payment, key=_key()))
     assert answered["statusCode"] == 503, answered["body"]
 
 
@@ -236,7 +234,7 @@ def _act(world: World, order: Any, action: str) -> None:
     prefix = f"C#{key.sk.removeprefix('O#')}#"
     charge = next(item for item in _items() if item["sk"]["S"].startswith(prefix))
     path = f"/sandbox/{TENANT}/payments/{charge['payment_id']['S']}"
-    world.request("webhooks", "POST", path, {"action": action}, resource="/sandbox/{tenant}/payments/{payment_id}")
+    world.request("webhooks", "POST", path, {"action": action})
 
 
 def _one_of(lines: list[Line]) -> list[Line]:

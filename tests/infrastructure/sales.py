@@ -8,13 +8,15 @@ from typing import Any
 import boto3
 from pynamodb.expressions.update import Action
 
-from holdfast.identity import service_keys
+from holdfast.identity import service_keys, tenants
+from holdfast.identity.people import Directory
 from holdfast.platform.clock import SystemClock
 from holdfast.platform.dynamodb import Put, Update, connect
 from holdfast.platform.items import BlackoutItem, ProductItem
 from holdfast.platform.tables import Keys, due_bucket
+from tests.handlers import tokens
 from tests.infrastructure.checkouts import check_everything_out
-from tests.infrastructure.world import TENANT, LambdaContext, World
+from tests.infrastructure.world import KEY, TENANT, LambdaContext, World
 
 CART = "/api/v1/reservations"
 
@@ -52,16 +54,12 @@ def _moment(hours: int) -> str:
 
 
 def _know_the_caller(world: World) -> None:
-    key = service_keys.issue(connect("identity"), SystemClock(), TENANT, service_keys.ROLES, "test")
-    authorized = world.invoke(
-        "authorizer",
-        {
-            "type": "TOKEN",
-            "authorizationToken": f"Bearer {key}",
-            "methodArn": "arn:aws:execute-api:us-east-1:000000000000:api/local/GET/api/products",
-        },
-    )
-    assert authorized["context"]["tenant"] == TENANT
+    identity = connect("identity")
+    tenants.create(Directory(identity), TENANT, "Some Shop")
+    world.let_in(KEY, service_keys.issue(identity, SystemClock(), TENANT, service_keys.ROLES, "test"))
+    for user in ("linus", "mary"):
+        tokens.account(identity, TENANT, user)
+        world.let_in(user, tokens.good(TENANT, user))
 
 
 def _put_products_on_sale(world: World) -> tuple[str, str]:
@@ -216,7 +214,7 @@ def _book_a_hall(world: World, venue: str) -> None:
     closed = {"venueId": venue, "startTs": _moment(301), "endTs": _moment(303), "userId": "linus"}
     world.request("bookings", "POST", route, closed, key="b6", refused=True)
     world.request("bookings", "GET", route)
-    world.request("bookings", "GET", route, customer="linus")
+    world.request("bookings", "GET", route, who="linus")
     world.request("bookings", "GET", f"{route}/{booked}")
     world.request("bookings", "POST", f"{route}/{booked}/confirm", key="b4")
     world.request("bookings", "POST", f"{route}/{booked}/cancel", key="b5")

@@ -16,15 +16,17 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from holdfast.identity import service_keys
-from holdfast.platform.caller import Caller, to_context
+from holdfast.platform import http, queues, revocation, secrets, tenancy, user_pool
 from holdfast.platform.tables import IDENTITY_SCHEMA, TABLE_SCHEMA
 from holdfast.platform.workflows import RunState
 from local import build
+from tests.handlers import tokens
+from tests.handlers.gateway import resource_of
 from tests.workflow import Machines
 
 TENANT = "some-shop"
-CONTEXT = to_context(Caller(TENANT, "key-1", frozenset(service_keys.ROLES)))
+KEY = "key"
+"""The tenant's own key, of all roles, which asks for everything unless somebody else is named."""
 PREFIX = "/holdfast"
 MACHINES = "arn:aws:states:us-east-1:123456789012:stateMachine:holdfast-"
 RESOURCES = {"table": "Table", "identity": "IdentityTable", "expiry": "ExpiryQueue", "dead": "DeadLetterQueue"}
@@ -58,6 +60,8 @@ class World:
     folders: dict[str, ModuleType]
     calls: dict[str, set[Call]] = field(default_factory=dict)
     running: str = ""
+    contexts: dict[str, dict[str, str]] = field(default_factory=dict)
+    """What the authorizer says of everybody who was let in, by a name of theirs."""
     loses_starts: bool = False
     """Whether nothing comes of a workflow's start."""
 
@@ -92,6 +96,12 @@ class World:
         with self.as_function(folder) as function:
             return function.handler(event, LambdaContext())
 
+    def let_in(self, who: str, credential: str) -> None:
+        """Have the authorizer say whose a credential is, to be called `who` from now on."""
+        authorized = self.invoke("authorizer", tokens.token_event(f"Bearer {credential}"))
+        assert "refusal" not in authorized["context"], authorized
+        self.contexts[who] = authorized["context"]
+
     def request(
         self,
         folder: str,
@@ -101,11 +111,10 @@ class World:
         query: dict[str, str] | None = None,
         key: str = "",
         refused: bool = False,
-        customer: str = "",
+        who: str = KEY,
         wait: bool = False,
-        resource: str = "",
     ) -> Any:
-        answer = self.invoke(folder, self.event(method, path, body, query, key, customer, wait, resource))
+        answer = self.invoke(folder, self.event(method, path, body, query, key, who, wait))
         expected = range(400, 500) if refused else range(200, 300)
         assert answer["statusCode"] in expected, f"{method} {path}: {answer['body']}"
         return json.loads(answer["body"]) if answer.get("body") else None
@@ -117,15 +126,14 @@ class World:
         body: Any = None,
         query: dict[str, str] | None = None,
         key: str = "",
-        customer: str = "",
+        who: str = KEY,
         wait: bool = False,
-        resource: str = "",
     ) -> dict[str, Any]:
         headers = {"content-type": "application/json", "x-tenant-id": TENANT}
         headers |= {"idempotency-key": key} if key else {}
         headers |= {"prefer": "wait=5"} if wait else {}
         return {
-            "resource": resource or path,
+            "resource": resource_of(path),
             "path": path,
             "httpMethod": method,
             "headers": headers,
@@ -136,7 +144,8 @@ class World:
             "stageVariables": None,
             "requestContext": {
                 "requestId": "r",
-                "authorizer": to_context(Caller(TENANT, customer, frozenset())) if customer else CONTEXT,
+                "authorizer": self.contexts[who],
+                "identity": {"sourceIp": "192.0.2.1"},
                 "stage": "local",
                 "path": path,
             },
@@ -155,7 +164,8 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "holdfast")
     monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "Holdfast")
-    with mock_aws():
+    _forget_connections()
+    with mock_aws(), tokens.published() as jwks:
         dynamodb = boto3.client("dynamodb")
         for name, schema in (("table", TABLE_SCHEMA), ("identity", IDENTITY_SCHEMA)):
             declared = {key: value for key, value in schema.items() if key not in _NOT_OF_CREATE_TABLE}
@@ -178,6 +188,10 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
             "REFUND_WORKFLOW_ARN": f"{MACHINES}refund",
             "SECRETS_PREFIX": PREFIX,
             "DEFAULT_PAYMENT_PROVIDERS": "sandbox",
+            "JWKS_URL": jwks.url,
+            "TOKEN_CLIENT_ID": tokens.CLIENT_ID,
+            "TOKEN_ISSUER": tokens.ISSUER,
+            "USER_POOL_ID": "us-east-1_tests",
         }.items():
             monkeypatch.setenv(name, value)
         made = World({path.parent.name: _module(path.parent.name) for path in build.ROOT.glob("functions/*/app.py")})
@@ -193,6 +207,22 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
 
         monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", noted)
         yield made
+    _forget_connections()
+
+
+def _forget_connections() -> None:
+    """Have what functions share in this one process connect anew."""
+    for kept in (
+        http._origins,
+        queues.client,
+        revocation._store,
+        secrets._parameters,
+        secrets.client,
+        tenancy._settings,
+        tenancy.tenants,
+        user_pool.client,
+    ):
+        kept.cache_clear()
 
 
 _NOT_OF_CREATE_TABLE = {"TimeToLiveSpecification", "StreamSpecification"}
@@ -227,6 +257,10 @@ def _calls(service: str, operation: str, arguments: dict[str, Any]) -> set[Call]
         machine = "checkout" if operation == "SendTaskSuccess" else _machine_of(arguments)
         of = "runs of " if operation == "DescribeExecution" else ""
         return {Call(f"states:{operation}", f"{of}{machine}")}
+    if service == "cognito-idp":
+        # What people do themselves is not IAM's to allow.
+        asked = operation.startswith("Admin") or operation == "DescribeUserPoolClient"
+        return {Call(f"cognito-idp:{operation}", "UserPool")} if asked else set()
     assert service == "dynamodb", service
     match operation:
         case "TransactWriteItems" | "TransactGetItems":
