@@ -137,7 +137,8 @@ class BookingBody(VenueBookingBody):
 def engine() -> Engine:
     """Return this warm function's engine."""
     known = settings(BookingsSettings)
-    return Engine(connect(known.table_name), HoldLengths(by_kind={"venue": known.venue_hold_seconds}))
+    by_kind = {"venue": known.venue_hold_seconds}
+    return Engine(connect(known.table_name), HoldLengths(longest=known.hold_seconds_max, by_kind=by_kind))
 
 
 @cache
@@ -274,6 +275,7 @@ def _book(body: VenueBookingBody, venue_id: str, idempotency_key: str) -> Bookin
         special_requests=body.special_requests,
         total_minor=body.total_amount_cents,
         meta=None if body.meta is None else json.dumps(body.meta),
+        policy=caller.policy,
     )
     try:
         return bookings.book(engine(), wish)

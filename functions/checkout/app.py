@@ -9,6 +9,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Path
 from holdfast.checkout import buyer_answers, deals, opening, orders
 from holdfast.checkout.charges import key_of_attempt
 from holdfast.checkout.checkout_wire import CheckoutBody, MarketplacePayment, MarketplacePaymentBody
+from holdfast.checkout.clearance import Clearance
 from holdfast.checkout.desk import PaymentDesk
 from holdfast.checkout.opening import PaymentChoice
 from holdfast.checkout.order_wire import LONGEST_WAIT, Order, Prefer, seconds_of, shown
@@ -33,7 +34,7 @@ from holdfast.platform.items import ReservationItem
 from holdfast.platform.order_items import OrderItem
 from holdfast.platform.secrets import SecretParameters
 from holdfast.platform.settings import CheckoutSettings, settings
-from holdfast.platform.tables import Keys, order_of, public_id
+from holdfast.platform.tables import Keys, limits_beside, order_of, public_id
 from holdfast.platform.workflows import StepFunctions
 from holdfast.reservations import reading
 from holdfast.reservations.engine import Engine
@@ -180,9 +181,11 @@ def _opened(
     if answered is not None:
         return answered
     choice = opening.choose(caller.roles, _providers().of(caller.tenant), wanted, reading.total_of(record))
+    clearance = Clearance(limits_beside(record.key), caller.policy)
     if record.life is not None:
+        clearance.let_in()
         record = deals.whole_hold(engine(), record)
-    return _started(opening.open_order(engine(), record, choice, keyed))
+    return _started(opening.open_order(engine(), record, choice, keyed, clearance))
 
 
 def _answered(record: ReservationItem, wanted: PaymentChoice) -> OrderItem | None:

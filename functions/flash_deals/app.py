@@ -100,7 +100,7 @@ class DealHoldsAnswer(BaseModel):
 def engine() -> Engine:
     """Return this warm function's engine."""
     known = settings(FlashDealsSettings)
-    return Engine(connect(known.table_name), HoldLengths(known.hold_seconds))
+    return Engine(connect(known.table_name), HoldLengths(known.hold_seconds, known.hold_seconds_max))
 
 
 @cache
@@ -136,8 +136,9 @@ def reserve_bulk(body: DealBulkBody, idempotency_key: OptionalKey = None) -> Dea
         LineRequest("product", f"items.{number}", line.quantity, product_id=line.product_id)
         for number, line in enumerate(body.items)
     ]
+    request = DealRequest(caller.tenant, user, lines, keyed, caller.policy)
     try:
-        held = deal_holds.reserve(engine(), lambda _: catalogue(), DealRequest(caller.tenant, user, lines, keyed))
+        held = deal_holds.reserve(engine(), lambda _: catalogue(), request)
     except Refused as refused:
         refused.extra = DealBulkRefusal(failed=_failed(body, refused)).model_dump()
         raise

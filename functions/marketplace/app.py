@@ -68,8 +68,8 @@ NextInQuery = Annotated[
 def engine() -> Engine:
     """Return this warm function's engine."""
     known = settings(MarketplaceSettings)
-    seconds = known.listing_hold_seconds
-    return Engine(connect(known.table_name), HoldLengths(longest=seconds, by_kind={"listing": seconds}))
+    by_kind = {"listing": known.listing_hold_seconds}
+    return Engine(connect(known.table_name), HoldLengths(longest=known.hold_seconds_max, by_kind=by_kind))
 
 
 def rooms(_: str) -> Room:
@@ -157,6 +157,7 @@ def create_order(body: ResaleOrderBody, idempotency_key: OptionalKey = None) -> 
         ticket_id=body.ticket_id,
         idempotency_key=idempotency_key or token_hex(16),
         body_hash=_hash_of(body),
+        policy=caller.policy,
     )
     return _order(orders.create(engine(), rooms, purchase))
 

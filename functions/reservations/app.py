@@ -4,14 +4,13 @@ from holdfast.platform import cold_start  # before everything that is large
 
 # isort: split
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 
 from holdfast.catalogue.products.facts import ProductFacts
 from holdfast.platform import http, page_tokens
-from holdfast.platform.clock import to_text
 from holdfast.platform.dynamodb import connect
 from holdfast.platform.errors import (
     AlreadyExtended,
@@ -24,7 +23,7 @@ from holdfast.platform.errors import (
     TooManyLines,
 )
 from holdfast.platform.fields import OptionalKey, RequiredKey, UserInQuery
-from holdfast.platform.items import LineMap, ReservationItem
+from holdfast.platform.items import ReservationItem
 from holdfast.platform.settings import ReservationsSettings, settings
 from holdfast.reservations import reading
 from holdfast.reservations.ending import cancel
@@ -34,13 +33,12 @@ from holdfast.reservations.holding import HoldRequest, hold
 from holdfast.reservations.idempotency import hash_of
 from holdfast.reservations.states import State
 from holdfast.reservations.wire import (
-    SHOWN_LINES,
     Reservation,
     ReservationBody,
     ReservationLineBody,
     ReservationList,
-    ReservationTotal,
     VenueLineBody,
+    shown,
 )
 
 if TYPE_CHECKING:
@@ -110,7 +108,7 @@ def create(
     """Hold all lines or none; the same key and body give the same answer."""
     caller = http.caller_of(app)
     user = caller.acting_for(body.user_id)
-    longest = engine().lengths.longest
+    longest = engine().lengths.under(caller.policy).longest
     if body.hold_seconds is not None and body.hold_seconds > longest:
         raise Malformed(faults=[Fault("hold_seconds", f"A hold lasts at most {longest} seconds.", "less_than_equal")])
     request = HoldRequest(
@@ -121,9 +119,10 @@ def create(
         body_hash=hash_of(body.model_dump(mode="json")),
         lines=[_line(line, f"items.{number}") for number, line in enumerate(body.items)],
         hold_seconds=body.hold_seconds,
+        policy=caller.policy,
     )
     record = hold(engine(), room, request)
-    return _shaped(record, State(record.status))
+    return shown(record, State(record.status))
 
 
 @app.get(
@@ -183,15 +182,15 @@ def extend_once(
     reservation_id: ReservationId,
     idempotency_key: OptionalKey = None,
 ) -> Reservation:
-    """Move the expiry later, once, by the stage's extension, never beyond its longest hold."""
+    """Move the expiry later, once, by the stage's extension, never beyond the tenant's longest hold."""
     caller = http.caller_of(app)
     found = reading.find(engine(), caller.tenant, reservation_id, caller.sees())
     request_id = hash_of(idempotency_key or app.current_event.request_context.request_id)
-    return _shaped(extend(engine(), found.key, found.life, request_id), State.HELD)
+    return shown(extend(engine(), found.key, found.life, request_id, caller.policy), State.HELD)
 
 
 def _now(record: ReservationItem) -> Reservation:
-    return _shaped(record, reading.state_at(record, engine().clock.now()))
+    return shown(record, reading.state_at(record, engine().clock.now()))
 
 
 def _line(line: ReservationLineBody, field: str) -> LineRequest:
@@ -210,25 +209,6 @@ def _venue_line(line: VenueLineBody, field: str) -> LineRequest:
     if end <= start:
         raise Malformed(faults=[Fault(f"{field}.end", "The end is not after the start.", "end_not_after_start")])
     return LineRequest("venue", field, venue_id=line.venue_id, start=start, end=end)
-
-
-def _shaped(record: ReservationItem, state: State) -> Reservation:
-    return Reservation(
-        id=record.id,
-        status=state,
-        user_id=record.user_id,
-        items=[_shown(line, state) for line in record.lines],
-        totals=[ReservationTotal(currency=record.lines[0].currency, amount_minor=reading.total_of(record))],
-        created_at=to_text(record.created_at),
-        expires_at=to_text(record.expires_at),
-    )
-
-
-def _shown(line: LineMap, state: State) -> Any:
-    named: dict[str, Any] = {**line.attribute_values, "state": state, "price_minor": reading.line_price(line)}
-    if line.kind == "venue":
-        named |= {"start": to_text(named["start"]), "end": to_text(named["end"])}
-    return SHOWN_LINES[line.kind](**named)
 
 
 handler = http.entry(app)

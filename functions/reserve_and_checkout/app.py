@@ -86,7 +86,7 @@ _DEALS = 400
 def engine() -> Engine:
     """Return this warm function's engine."""
     known = settings(ReserveAndCheckoutSettings)
-    return Engine(connect(known.table_name), HoldLengths(known.hold_seconds))
+    return Engine(connect(known.table_name), HoldLengths(known.hold_seconds, known.hold_seconds_max))
 
 
 @cache
@@ -129,11 +129,11 @@ def reserve(body: ReserveBody, idempotency_key: OptionalKey = None) -> DealHoldA
     caller = http.caller_of(app)
     user = caller.acting_for(body.user_id)
     if isinstance(body, TicketsBody):
-        return _hold_tickets(caller.tenant, user, body, idempotency_key)
+        return _hold_tickets(caller, user, body, idempotency_key)
     http.refuse_with(app, _DEALS)
     keyed = _keyed(caller, user, "reserve", idempotency_key, body)
     lines = [LineRequest("product", "quantity", body.quantity, product_id=body.product_id)]
-    held = deal_holds.reserve(engine(), room, DealRequest(caller.tenant, user, lines, keyed))
+    held = deal_holds.reserve(engine(), room, DealRequest(caller.tenant, user, lines, keyed, caller.policy))
     return DealHoldAnswer(data=shown(user, held[0]), message="Reserved.")
 
 
@@ -168,7 +168,7 @@ def check_out(body: CheckoutBody, idempotency_key: OptionalKey = None) -> DealOr
         return _buy_tickets(caller, user, body, keyed)
     http.refuse_with(app, _DEALS)
     wanted = (body.product_id, body.quantity, body.total_amount)
-    purchase = deals.Purchase(caller.tenant, user, caller.roles, *wanted, keyed)
+    purchase = deals.Purchase(caller.tenant, user, caller.roles, *wanted, keyed, caller.policy)
     order = deals.check_out(engine(), workflows(), purchase)
     data = DealOrderData(
         id=order.id,
@@ -248,17 +248,18 @@ def _details(tenant: str, lines: Sequence[LineMap]) -> list[PurchaseDetail]:
     ]
 
 
-def _hold_tickets(tenant: str, user: str, body: TicketsBody, idempotency_key: str | None) -> TicketsHeldAnswer:
+def _hold_tickets(caller: Caller, user: str, body: TicketsBody, idempotency_key: str | None) -> TicketsHeldAnswer:
     from holdfast.catalogue.events.labels import seat_name
 
     lines = lines_of(body)
     request = HoldRequest(
-        tenant=tenant,
+        tenant=caller.tenant,
         user=user,
         route=purchases.SOURCE,
         idempotency_key=idempotency_key or token_hex(16),
         body_hash=_hash_of(body),
         lines=lines,
+        policy=caller.policy,
     )
     seats = {
         line.field: seat_name(body.event_id, line.ticket_type_id, line.row, line.seat)
@@ -282,7 +283,7 @@ def _hold_tickets(tenant: str, user: str, body: TicketsBody, idempotency_key: st
 
 
 def _buy_tickets(caller: Caller, user: str, body: TicketsBody, keyed: KeyedRequest | None) -> PurchaseAnswer:
-    wish = purchases.TicketPurchase(caller.tenant, user, caller.roles, lines_of(body), keyed)
+    wish = purchases.TicketPurchase(caller.tenant, user, caller.roles, lines_of(body), keyed, caller.policy)
     return PurchaseAnswer(message="Bought.", purchase_id=purchases.check_out(engine(), workflows(), wish).id)
 
 
