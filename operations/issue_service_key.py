@@ -10,10 +10,11 @@ import sys
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from holdfast.identity import tenants
+from holdfast.identity.people import Directory
 from holdfast.identity.service_keys import ROLES, issue
-from holdfast.platform.clock import SystemClock
 from holdfast.platform.dynamodb import connect
-from holdfast.platform.errors import HoldfastError
+from holdfast.platform.errors import HoldfastError, TenantExists, TenantNotFound
 
 
 def identity_table(stack: str) -> str:
@@ -23,6 +24,22 @@ def identity_table(stack: str) -> str:
     return outputs["IdentityTableName"]
 
 
+def issue_to(directory: Directory, tenant: str, roles: list[str], label: str, *, create_tenant: bool) -> str:
+    """Issue a key to a tenant that is there, or is made if that is wanted; raises TenantNotFound and ValueError."""
+    if tenant in tenants.RESERVED:
+        raise ValueError(f"{tenant} is reserved")
+    try:
+        tenants.get(directory, tenant)
+    except TenantNotFound:
+        if not create_tenant:
+            raise
+        try:
+            tenants.create(directory, tenant, tenant)
+        except TenantExists:
+            tenants.get(directory, tenant)
+    return issue(directory.store, directory.clock, tenant, roles, label)
+
+
 def main() -> int:
     """Issue a key; a failure is one sentence and exit code 1."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -30,10 +47,15 @@ def main() -> int:
     parser.add_argument("--tenant", required=True, help="1 to 40 small letters, digits and hyphens")
     parser.add_argument("--label", default="issued by an operator", help="what the key is for")
     parser.add_argument("--role", action="append", choices=ROLES, help="may be given more than once; all by default")
+    parser.add_argument("--create-tenant", action="store_true", help="make the tenant where it does not exist")
     wanted = parser.parse_args()
     try:
-        store = connect(identity_table(wanted.stack))
-        print(issue(store, SystemClock(), wanted.tenant, tuple(wanted.role or ROLES), wanted.label))
+        directory = Directory(connect(identity_table(wanted.stack)))
+        roles = wanted.role or list(ROLES)
+        print(issue_to(directory, wanted.tenant, roles, wanted.label, create_tenant=wanted.create_tenant))
+    except TenantNotFound:
+        print(f"No key was issued: there is no tenant {wanted.tenant}; --create-tenant makes it.", file=sys.stderr)
+        return 1
     except (BotoCoreError, ClientError, HoldfastError, KeyError, ValueError) as wrong:
         print(f"No key was issued: {wrong}", file=sys.stderr)
         return 1
