@@ -42,7 +42,7 @@ from holdfast.platform.errors import (
     VenueNotFound,
 )
 from holdfast.platform.fields import OptionalKey
-from holdfast.platform.settings import PublicTableSettings, settings
+from holdfast.platform.settings import VenuesSettings, settings
 from holdfast.reservations.engine import Engine
 from holdfast.reservations.idempotency import KeyedRequest, hash_of
 
@@ -66,7 +66,7 @@ DaysInQuery = Annotated[int, Query(ge=1, le=availability.MOST_DAYS, description=
 @cache
 def engine() -> Engine:
     """Return this warm function's engine."""
-    return Engine(connect(settings(PublicTableSettings).table_name))
+    return Engine(connect(settings(VenuesSettings).table_name))
 
 
 @app.post(
@@ -79,7 +79,6 @@ def engine() -> Engine:
 def create(body: VenueBody, idempotency_key: OptionalKey = None) -> VenueData:
     """Open a venue; its id is the next number of its tenant."""
     caller = http.caller_of(app)
-    caller.policy.must_use(body.currency)
     keyed = None
     if idempotency_key is not None:
         body_hash = hash_of(body.model_dump(mode="json"))
@@ -89,7 +88,7 @@ def create(body: VenueBody, idempotency_key: OptionalKey = None) -> VenueData:
         address=body.address,
         capacity=body.capacity,
         base_price_minor=body.base_price_cents,
-        currency=body.currency,
+        currency=caller.policy.currency_of(body.currency, settings(VenuesSettings).default_currency),
         time_zone=body.time_zone,
         prefix=body.prefix,
         settings=body.settings,

@@ -1,6 +1,7 @@
 """Events, ticket types, seat maps and what is left of them, as older clients see them (WIRE.md, section 2)."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -234,7 +235,7 @@ def test_another_tenants_event_is_404(api: Api) -> None:
     assert other.get("/api/events").json["items"] == []
 
 
-@pytest.mark.parametrize("roles", ["", "service", "staff", "service staff"])
+@pytest.mark.parametrize("roles", ["customer", "service", "staff", "service staff"])
 def test_only_an_admin_announces_events_and_puts_seats_on_sale(api: Api, aws: Aws, roles: str) -> None:
     event_id = new_event(api, VIP)
     before = aws.dump()
@@ -339,7 +340,7 @@ def test_counted_tickets_have_no_seats(api: Api) -> None:
 
 def test_an_upload_whose_time_runs_short_answers_202_and_the_same_request_goes_on(api: Api) -> None:
     event_id = new_event(api, VIP)
-    caller = {"tenant": api.tenant, "name": api.name, "roles": api.roles}
+    caller = {"tenant": api.tenant, "name": api.name, "roles": api.roles, "scopes": "*"}
     body = json.dumps(seat_map(2, 3))
     headers = {"Content-Type": "application/json"}
     request = event("POST", f"/api/events/{event_id}/seats", text=body, headers=headers, authorizer=caller)
@@ -508,3 +509,19 @@ def test_a_body_of_more_than_a_megabyte_is_413(api: Api) -> None:
     answer = upload(api, event_id, seat_map(1, 1) | {"padding": "x" * 1_048_576})
     assert (answer.status, answer.code) == (413, "body_too_large")
     assert upload(api, event_id, seat_map(1, 1) | {"padding": "x" * 1_000_000}).status == 200
+
+
+def test_tickets_are_in_a_currency_that_the_tenant_uses(api: Api, aws: Aws) -> None:
+    europe = replace(api, settings=json.dumps({"currencies": ["EUR", "GBP"]}))
+    route = f"/api/events/{new_event(api)}/ticket-types"
+    assert api.post(route, GENERAL).json["currency"] == "USD"
+    assert europe.post(route, GENERAL).json["currency"] == "EUR"
+    assert europe.post(route, VIP | {"currency": "GBP"}).json["currency"] == "GBP"
+    before = aws.dump()
+    answer = europe.post(route, VIP | {"currency": "USD"})
+    assert (answer.status, answer.code, answer.faults()) == (
+        400,
+        "currency_not_used",
+        {"currency": "currency_not_used"},
+    )
+    assert aws.dump() == before

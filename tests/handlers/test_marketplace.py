@@ -1,5 +1,7 @@
 """The marketplace's tickets: put up for resale, listed, read and changed (WIRE.md, section 3)."""
 
+import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -327,3 +329,20 @@ def test_a_sold_ticket_is_never_changed(api: Api, clock: HandMovedClock) -> None
     clock.advance(3600)
     answer = api.put(f"{TICKETS}/{ticket['id']}", {"title": "Row 9", "price": 9})
     assert (answer.status, answer.code) == (400, "ticket_locked")
+
+
+def test_tickets_are_resold_in_a_currency_that_the_tenant_uses(api: Api, aws: Aws) -> None:
+    europe = replace(api, settings=json.dumps({"currencies": ["EUR", "GBP"]}))
+    old = new_ticket(api, currency="USD")
+    assert new_ticket(europe)["currency"] == "EUR"
+    own = new_ticket(europe, currency="GBP")
+    offer = {"title": "Row 3", "price": 7, "userId": SELLER}
+    assert europe.put(f"{TICKETS}/{old['id']}", offer).json["currency"] == "USD"
+    before = aws.dump()
+    for answer in (
+        europe.post(TICKETS, offer | {"currency": "USD"}),
+        europe.put(f"{TICKETS}/{own['id']}", offer | {"currency": "USD"}),
+    ):
+        assert (answer.status, answer.code) == (400, "currency_not_used")
+        assert answer.faults() == {"currency": "currency_not_used"}
+    assert aws.dump() == before

@@ -1,10 +1,13 @@
 """Products: put on sale, read, listed, changed and counted (WIRE.md, section 1)."""
 
+import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from holdfast.platform.dynamodb import Store
+from tests.handlers.account import Aws
 from tests.handlers.gateway import Api
 
 
@@ -241,7 +244,7 @@ def test_a_patch_of_an_unknown_product_is_404(api: Api) -> None:
     assert api.patch("/api/products/9", {"name": "Tablet", "total_stock": 3, "price": 1}).status == 404
 
 
-@pytest.mark.parametrize("roles", ["", "service", "staff", "service staff"])
+@pytest.mark.parametrize("roles", ["customer", "service", "staff", "service staff"])
 def test_only_an_admin_changes_the_catalogue(api: Api, roles: str) -> None:
     product = api.new_product(10)
     limited = api.with_roles(roles)
@@ -252,6 +255,42 @@ def test_only_an_admin_changes_the_catalogue(api: Api, roles: str) -> None:
     assert limited.get(f"/api/products/{product}").status == 200
     assert limited.get(f"/api/products/{product}/status").status == 200
     assert len(limited.get("/api/products").data) == 1
+
+
+EUROPE = json.dumps({"currencies": ["EUR", "GBP"]})
+
+
+def test_a_product_that_names_no_currency_is_in_the_tenants_first(api: Api) -> None:
+    europe = replace(api, settings=EUROPE)
+    made = europe.post("/api/products", {"name": "x", "total_stock": 1, "price": "1.50"}).data
+    assert (made["currency"], made["price"]) == ("EUR", 1.5)
+    assert europe.post("/api/products", {"name": "x", "total_stock": 1, "currency": "GBP"}).data["currency"] == "GBP"
+    assert api.post("/api/products", {"name": "x", "total_stock": 1}).data["currency"] == "USD"
+
+
+def test_a_currency_that_the_tenant_does_not_use_is_refused(api: Api, aws: Aws) -> None:
+    product = api.new_product(5, price=5, currency="USD")
+    europe = replace(api, settings=EUROPE)
+    before = aws.dump()
+    for answer in (
+        europe.post("/api/products", {"name": "x", "total_stock": 1, "currency": "USD"}, key="k"),
+        europe.patch(f"/api/products/{product}", {"currency": "JPY", "price": 5}),
+        europe.patch(f"/api/products/{product}", {"currency": "USD", "price": 7}),
+    ):
+        assert (answer.status, answer.code, answer.faults()) == (
+            400,
+            "currency_not_used",
+            {"currency": "currency_not_used"},
+        )
+    assert aws.dump() == before
+
+
+def test_what_was_on_sale_before_is_changed_in_its_own_currency_or_moved_to_another(api: Api) -> None:
+    """A tenant that drops a currency does not lose what it sells in it."""
+    product = api.new_product(5, price=5, currency="USD")
+    europe = replace(api, settings=EUROPE)
+    assert europe.patch(f"/api/products/{product}", {"price": 7}).data["currency"] == "USD"
+    assert europe.patch(f"/api/products/{product}", {"price": 7, "currency": "GBP"}).data["currency"] == "GBP"
 
 
 def test_a_sharded_product_counts_all_of_its_shards(api: Api, store: Store) -> None:

@@ -1,12 +1,14 @@
 """Venues: opened, read, listed, changed; blackouts and availability (WIRE.md, section 4)."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from tests.handlers.account import Aws, HandMovedClock
+from holdfast.platform import tenancy
+from tests.handlers.account import Aws, HandMovedClock, found_tenant
 from tests.handlers.gateway import Api
 from tests.handlers.halls import HALL, as_anybody, black_out, book, booked, check, new_hall, of, on_days, set_to
 
@@ -174,6 +176,7 @@ def test_venues_are_listed_by_page_in_the_order_of_their_numbers(api: Api) -> No
 
 def test_a_page_token_of_venues_that_was_tampered_with_or_is_anothers_names_its_field(api: Api) -> None:
     other = Api(f"{api.tenant}x")
+    found_tenant(other.tenant)
     for _ in range(2):
         new_hall(api)
         new_hall(other)
@@ -191,6 +194,9 @@ def test_reads_are_public_and_say_whose_they_are_by_header(api: Api) -> None:
     assert as_anybody("GET", f"/api/v1/venues/{venue}", route, of(api)).status == 200
     assert as_anybody("GET", f"/api/v1/venues/{venue}", route, {}).code == "tenant_required"
     assert as_anybody("GET", f"/api/v1/venues/{venue}", route, {"X-Tenant-Id": "Other!"}).code == "tenant_required"
+    assert as_anybody("GET", f"/api/v1/venues/{venue}", route, {"X-Tenant-Id": "other"}).code == "tenant_not_found"
+    found_tenant("other")
+    tenancy.tenants.cache_clear()
     assert as_anybody("GET", f"/api/v1/venues/{venue}", route, {"X-Tenant-Id": "other"}).code == "venue_not_found"
     assert as_anybody("GET", "/api/v1/venues", "/api/v1/venues", of(api)).json["venues"][0]["id"] == venue
     for target in (f"/api/v1/venues/{venue}", f"/api/v1/bookings/venue/{venue}"):
@@ -446,3 +452,19 @@ def test_a_malformed_blackout_names_its_field(api: Api, change: dict[str, Any], 
     body = {"startTs": "2027-03-09T00:00:00Z", "endTs": "2027-03-29T00:00:00Z", "reason": "x"} | change
     answer = api.post(f"/api/v1/venues/{new_hall(api)}/blackouts", body)
     assert (answer.status, list(answer.faults())) == (400, [fault])
+
+
+def test_a_venue_is_in_a_currency_that_its_tenant_uses(api: Api, aws: Aws) -> None:
+    nameless = {name: value for name, value in HALL.items() if name != "currency"}
+    europe = replace(api, settings=json.dumps({"currencies": ["GBP", "EUR"]}))
+    assert api.post("/api/v1/venues", nameless).json["currency"] == "USD"
+    assert europe.post("/api/v1/venues", nameless).json["currency"] == "GBP"
+    venue = new_hall(europe)
+    assert europe.patch(f"/api/v1/venues/{venue}", {"currency": "GBP"}).json["currency"] == "GBP"
+    before = aws.dump()
+    for answer in (
+        europe.post("/api/v1/venues", HALL | {"currency": "USD"}),
+        europe.patch(f"/api/v1/venues/{venue}", {"currency": "USD"}),
+    ):
+        assert (answer.status, answer.faults()) == (400, {"currency": "currency_not_used"})
+    assert aws.dump() == before

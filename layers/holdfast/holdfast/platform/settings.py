@@ -179,6 +179,10 @@ class TenantOwnSettings(
     """
 
 
+class VenuesSettings(PublicTableSettings, CurrencySettings):
+    """The table, how public requests are known to be a tenant's, and the currency of a venue that names none."""
+
+
 class ProductsSettings(CurrencySettings):
     """The table, and the currency of a product that names none."""
 
@@ -265,7 +269,7 @@ SETTINGS_BY_FUNCTION: dict[str, type[Settings]] = {
     "sweeper": WorkflowSettings,
     "tenants": TenantsSettings,
     "users": UsersSettings,
-    "venues": PublicTableSettings,
+    "venues": VenuesSettings,
     "webhooks": WebhooksSettings,
 }
 """Which settings each function reads; functions not named here read none."""

@@ -33,7 +33,7 @@ class VenueBody(HallBody):
     address: VenueAddress
     capacity: VenueCapacity
     base_price_cents: VenuePrice
-    currency: Currency
+    currency: Currency | None = Field(None, description="The tenant's first, unless given.", examples=["EUR"])
     time_zone: VenueZone
     prefix: VenuePrefix | None = Field(None, description="Derived from the name unless given.", examples=["PAR"])
     settings: VenueSettings = VenueSettings()
