@@ -20,7 +20,7 @@ from holdfast.checkout import personal_data as checkout
 from holdfast.checkout.personal_data import KeptOrder
 from holdfast.identity import people, personal_data, rights
 from holdfast.identity.people import Directory, Role
-from holdfast.platform import http, page_tokens
+from holdfast.platform import http, page_tokens, user_pool
 from holdfast.platform.clock import to_text
 from holdfast.platform.dynamodb import connect
 from holdfast.platform.errors import CheckoutUnderWay, UserNotFound
@@ -28,7 +28,7 @@ from holdfast.platform.fields import Currency, Moment, ShownUserId, UserInPath
 from holdfast.platform.identity_items import PersonItem
 from holdfast.platform.items import BookingItem
 from holdfast.platform.settings import PersonalDataSettings, settings
-from holdfast.platform.user_pool import CognitoUserPool, UserPool
+from holdfast.platform.user_pool import UserPool
 from holdfast.reservations import personal_data as reservations
 from holdfast.reservations import reading
 from holdfast.reservations.engine import Engine
@@ -138,7 +138,7 @@ def directory() -> Directory:
 @cache
 def pool() -> UserPool:
     """Return the pool in which accounts are."""
-    return CognitoUserPool(settings(PersonalDataSettings).user_pool_id)
+    return user_pool.connect(settings(PersonalDataSettings).user_pool_id)
 
 
 @app.get(

@@ -14,7 +14,7 @@ from holdfast.identity import account_emails, invitations, people, rights
 from holdfast.identity.contacts import Email, PersonName, Phone
 from holdfast.identity.people import Changes, Directory, Role
 from holdfast.identity.people_pages import list_of
-from holdfast.platform import http, page_tokens
+from holdfast.platform import http, page_tokens, user_pool
 from holdfast.platform.caller import Caller
 from holdfast.platform.clock import to_text
 from holdfast.platform.dynamodb import connect
@@ -22,7 +22,7 @@ from holdfast.platform.errors import AccountNeedsEmail, EmailInUse, Forbidden, N
 from holdfast.platform.fields import Moment, OptionalKey, UserInPath
 from holdfast.platform.identity_items import PersonItem
 from holdfast.platform.settings import UsersSettings, settings
-from holdfast.platform.user_pool import CognitoUserPool, UserPool
+from holdfast.platform.user_pool import UserPool
 from holdfast.reservations.idempotency import KeyedRequest, hash_of
 
 app = APIGatewayRestResolver(
@@ -109,7 +109,7 @@ def directory() -> Directory:
 @cache
 def pool() -> UserPool:
     """Return the pool in which accounts are."""
-    return CognitoUserPool(settings(UsersSettings).user_pool_id)
+    return user_pool.connect(settings(UsersSettings).user_pool_id)
 
 
 @app.post(

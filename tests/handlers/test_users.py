@@ -1,5 +1,6 @@
 """The users of the halls' API: upserted by phone, read, listed, changed (WIRE.md, section 4)."""
 
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 from urllib.parse import quote
@@ -26,6 +27,11 @@ def new(api: Api, number: int = 0, /, **more: Any) -> dict[str, Any]:
     assert answer.status == 200, answer.text
     user: dict[str, Any] = answer.json["user"]
     return user
+
+
+def kinds(aws: Aws) -> list[str]:
+    """Return the kinds of everything in the identity table but the tenant."""
+    return [kind for item in aws.items(IDENTITY) if (kind := item["pk"]["S"].split("#")[1]) != "TENANT"]
 
 
 def pages(api: Api, target: str) -> list[list[str]]:
@@ -61,13 +67,13 @@ def test_a_known_phone_brings_its_user_up_to_date(api: Api, aws: Aws, clock: Han
     second = api.post(ROUTE, {"name": "Asha R.", "phone": "98765 43210"}).json["user"]
     assert second == first | {"name": "Asha R.", "updatedAt": second["updatedAt"]}
     assert second["updatedAt"] > first["updatedAt"]
-    assert len(aws.items(IDENTITY)) == 2, "one person, one phone"
+    assert kinds(aws) == ["PEOPLE", "PHONES"], "one person, one phone"
 
 
 def test_everything_is_kept_in_the_identity_table(api: Api, aws: Aws) -> None:
     api.post(ROUTE, ASHA, key="k")
     assert aws.items() == []
-    assert [item["pk"]["S"].split("#")[1] for item in aws.items(IDENTITY)] == ["PEOPLE", "PHONES", "U"]
+    assert kinds(aws) == ["PEOPLE", "PHONES", "U"]
 
 
 @pytest.mark.parametrize("written", ["9876543210", "09876543210", "+91 98765 43210", "+91 (0) 98765-43210"])
@@ -195,7 +201,7 @@ def test_a_new_phone_is_taken_and_the_old_one_free_again(api: Api, aws: Aws) -> 
     assert api.get(f"{ROUTE}/phone/{phone_of(2)}").json["user"]["id"] == user["id"]
     assert api.get(f"{ROUTE}/phone/{phone_of(1)}").status == 404
     assert new(api, 1)["id"] != user["id"]
-    assert len(aws.items(IDENTITY)) == 4, "two people, two phones"
+    assert kinds(aws) == ["PEOPLE", "PEOPLE", "PHONES", "PHONES"], "two people, two phones"
 
 
 def test_anothers_phone_is_refused_and_nothing_of_the_patch_is_done(api: Api, aws: Aws) -> None:
@@ -264,6 +270,49 @@ def test_a_service_key_is_nobody_that_it_is_named_after(api: Api) -> None:
     boss = new(api, 1, role="admin")
     named = api.as_user(boss["id"]).with_roles("service")
     assert named.patch(f"{ROUTE}/{boss['id']}", {"name": "Evil"}).status == 403
+
+
+def test_an_admin_does_not_take_their_own_role_away(api: Api, aws: Aws) -> None:
+    """A tenant would be left without; another admin can."""
+    boss, other = new(api, 1, role="admin"), new(api, 2, role="admin")
+    own = api.as_user(boss["id"]).with_roles("admin")
+    before = aws.dump()
+    for answer in (
+        own.patch(f"{ROUTE}/{boss['id']}", {"role": "staff", "name": "x"}),
+        own.post(ROUTE, {"name": "x", "phone": boss["phone"], "role": "customer"}),
+    ):
+        assert (answer.status, answer.code) == (403, "forbidden")
+    assert aws.dump() == before
+    assert own.patch(f"{ROUTE}/{boss['id']}", {"role": "admin", "name": "Boss"}).json["user"]["name"] == "Boss"
+    assert own.patch(f"{ROUTE}/{other['id']}", {"role": "staff"}).json["user"]["role"] == "staff"
+
+
+@pytest.mark.parametrize("role", ["staff", "admin"])
+def test_an_admins_key_for_users_alone_leads_to_no_more_than_customers(api: Api, aws: Aws, role: str) -> None:
+    """Whoever may change an admin's address, and invite them, could sign in as one."""
+    boss, user = new(api, 1, role=role), new(api, 2)
+    key = replace(api.with_roles("admin"), scopes="users:read users:write")
+    before = aws.dump()
+    for answer in (
+        key.patch(f"{ROUTE}/{user['id']}", {"role": role}),
+        key.post(ROUTE, ASHA | {"role": role}),
+        key.patch(f"{ROUTE}/{boss['id']}", {"email": "evil@example.com"}),
+        key.post(ROUTE, {"name": "x", "phone": boss["phone"], "email": "evil@example.com"}),
+    ):
+        assert (answer.status, answer.code) == (403, "forbidden")
+    assert aws.dump() == before
+    assert key.patch(f"{ROUTE}/{user['id']}", {"email": "asha@example.com"}).status == 200
+
+
+@pytest.mark.parametrize("scopes", ["users:read", "catalogue:write orders:write"])
+def test_a_key_of_other_scopes_changes_nobody(api: Api, aws: Aws, scopes: str) -> None:
+    user = new(api)
+    key = replace(api, scopes=scopes)
+    before = aws.dump()
+    for answer in (key.post(ROUTE, ASHA), key.patch(f"{ROUTE}/{user['id']}", {"name": "x"})):
+        assert answer.status == 403
+    assert key.get(f"{ROUTE}/{user['id']}").status == (200 if "read" in scopes else 403)
+    assert aws.dump() == before
 
 
 @pytest.mark.parametrize("roles", ["staff", "service", "admin"])
