@@ -224,7 +224,7 @@ def test_all_of_a_booking_is_written_in_one_transaction(shop: Shop, calls: Calls
     made = book(shop)
     [transaction] = calls.transactions
     kinds = {pk.removeprefix(f"{shop.tenant}#").partition("#")[0] + "/" + sk[:2] for pk, sk in transaction.written}
-    assert kinds == {"U/R#", "BOOKINGS/" + f"{EVENING.start:015d}"[:2], "U/K#", "DAY/20"}
+    assert kinds == {"U/R#", "BOOKINGS/" + f"{EVENING.start:015d}"[:2], "U/B#", "U/K#", "DAY/20"}
     assert made.expires_at - made.created_at == 600_000
     record = shop.store.query(shop.keys.user("alice"), "R#").items[0]
     assert tenant_of(ReservationItem.from_raw_data(record).key) == shop.tenant
