@@ -93,8 +93,8 @@ def looked_at_anew(store: Store, caller: Caller, now: int) -> Caller:
     kind, _, rest = caller.credential.partition(":")
     if kind == "key":
         return holder_of_key(store, caller.tenant, rest, now)
-    if kind == "session":
-        user_id, _, since = rest.rpartition(":")
+    user_id, _, since = rest.rpartition(":")
+    if kind == "session" and since.isdecimal():
         return signed_in(store, caller.tenant, user_id, int(since))
     raise Unauthorized
 
