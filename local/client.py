@@ -18,9 +18,12 @@ class Answer:
 class Client:
     """Sends requests with one service key, or with none, past any proxy of this shell."""
 
-    def __init__(self, base_url: str, service_key: str | None) -> None:
+    def __init__(self, base_url: str, service_key: str | None, tenant: str | None = None) -> None:
+        """Take the API's address, a credential, and the tenant whose public things are meant."""
         self._base_url = base_url
         self._headers = {"Content-Type": "application/json"}
+        if tenant is not None:
+            self._headers["X-Tenant-Id"] = tenant
         if service_key is not None:
             self._headers["Authorization"] = f"Bearer {service_key}"
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -32,6 +35,10 @@ class Client:
     def post(self, path: str, body: object, idempotency_key: str | None = None, wait: int = 0) -> Answer:
         """Send a body to a route; of one that starts something, `wait` so many seconds for what comes of it."""
         return self._send("POST", path, json.dumps(body).encode(), idempotency_key, wait)
+
+    def patch(self, path: str, body: object) -> Answer:
+        """Change what is at an address."""
+        return self._send("PATCH", path, json.dumps(body).encode())
 
     def delete(self, path: str) -> Answer:
         """Let go of what is at an address."""

@@ -1,5 +1,6 @@
-"""Demo data: a service key, things to sell, people to buy them; and every function warm before anybody waits."""
+"""Demo data: a tenant, its key and its people, things to sell; and every function warm before anybody waits."""
 
+import contextlib
 import json
 import shlex
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,15 @@ from local.terminal import Failure
 
 TENANT = "demo"
 ACCOUNTS = ("ada", "grace", "linus")
+"""Users that the tenant's own servers may act for; they have no accounts here."""
+
+PASSWORD = "Holdfast-demo-1"  # noqa: S105 (everybody may know it)
+ROLES = ("customer", "staff", "admin")
+"""What those are to the tenant who have accounts: one each."""
+
+CODE = "123456"
+"""What the emulated user pool mails to everybody who signs up."""
+
 NOBODY = "nobody"
 """Who buys what only warms the functions up."""
 PRODUCTS: tuple[dict[str, Any], ...] = (
@@ -54,7 +64,9 @@ class Demo:
     base_url: str
     service_key: str
     tenant: str
+    operator_key: str
     accounts: list[str]
+    people: list[dict[str, str]]
     products: list[dict[str, Any]]
     event: dict[str, Any]
     hall: dict[str, Any]
@@ -82,19 +94,33 @@ class Demo:
 
 
 def load(stack: Stack) -> Demo:
-    """Issue the demo tenant's service key, and with it put everything on sale over HTTP."""
+    """Make the demo tenant and its service key, and with it put everything on sale over HTTP."""
     service_key = issue_service_key(stack, TENANT, "demo data")
     client = Client(stack.base_url, service_key)
     return Demo(
         stack.base_url,
         service_key,
         TENANT,
+        issue_operator_key(stack),
         list(ACCOUNTS),
+        people=[_signed_up(stack, client, role) for role in ROLES],
         products=[_made(client, "/api/products", product)["data"] for product in PRODUCTS],
         event=_event(client),
         hall=_made(client, "/api/v1/venues", HALL),
         tickets=[_made(client, "/api/tickets", ticket) for ticket in RESALE],
     )
+
+
+def _signed_up(stack: Stack, admin: Client, role: str) -> dict[str, str]:
+    """Let somebody sign up as anybody does, and be made what they are to the tenant by its admin."""
+    public = Client(stack.base_url, None, TENANT)
+    email = f"{role}@demo.example"
+    user_id = _made(public, "/api/users/signup", {"email": email, "password": PASSWORD, "name": role.title()})["id"]
+    _made(public, "/api/users/confirm", {"id": user_id, "code": CODE})
+    changed = admin.patch(f"/api/v1/users/{user_id}", {"role": role})
+    if changed.status != 200:
+        raise Failure(f"{email} could not be made {role}: {changed.body}")
+    return {"role": role, "email": email, "password": PASSWORD, "id": user_id}
 
 
 def _event(client: Client) -> dict[str, Any]:
@@ -117,14 +143,29 @@ def _made(client: Client, path: str, body: dict[str, Any]) -> Any:
 
 
 def issue_service_key(stack: Stack, tenant: str, label: str) -> str:
-    """Issue a service key of a tenant, for everything a key can do, straight into the stack's identity table."""
+    """Issue a service key of a tenant, which is made if need be, straight into the stack's identity table.
+
+    The key may do everything that a key can do.
+    """
     with stack.environment():
-        from holdfast.identity import service_keys
+        from holdfast.identity import service_keys, tenants
+        from holdfast.identity.people import Directory
         from holdfast.platform.clock import SystemClock
         from holdfast.platform.dynamodb import connect
+        from holdfast.platform.errors import TenantExists
 
         store = connect(stack.outputs["IdentityTableName"])
+        with contextlib.suppress(TenantExists):
+            tenants.create(Directory(store), tenant, tenant.title())
         return service_keys.issue(store, SystemClock(), tenant, service_keys.ROLES, label)
+
+
+def issue_operator_key(stack: Stack) -> str:
+    """Issue a key of those who make tenants."""
+    with stack.environment():
+        from operations.issue_operator_key import issue
+
+        return issue(stack.outputs["IdentityTableName"])
 
 
 def warm(stack: Stack, demo: Demo) -> None:
@@ -144,7 +185,10 @@ def warm(stack: Stack, demo: Demo) -> None:
         "/api/v1/users",
         "/api/v1/orders?user_id=ada",
         "/api/v1/check-in/keys",
-        "/api/v1/settings/payments",
+        "/api/v1/settings",
+        "/api/v1/keys",
+        "/api/v1/users/nobody/export",
+        "/api/users/currentuser",
         "/nothing-here",
     ]
     lambdas = stack.client("lambda")

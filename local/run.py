@@ -43,7 +43,8 @@ Holdfast is ready after {seconds:.0f} s.
   API            {loaded.base_url}
   Documentation  {loaded.base_url}/api/v1/docs
   Service key    {loaded.service_key}   (tenant {loaded.tenant}; may act for any user)
-  Demo accounts  {", ".join(loaded.accounts)}
+  Operator key   {loaded.operator_key}   (makes tenants)
+{_people(loaded)}
 {_on_sale(loaded)}
 
 Reserve one piece; paste this into another terminal:
@@ -54,6 +55,12 @@ The same is in .local/demo.json. Ctrl-C stops everything.
 """,
         flush=True,
     )
+
+
+def _people(loaded: demo.Demo) -> str:
+    """Who can sign in, a line each."""
+    lines = [f"    {person['role']:<10} {person['email']:<24} {person['password']}" for person in loaded.people]
+    return "\n".join(["  Accounts       POST /api/users/signin, X-Tenant-Id: " + loaded.tenant, *lines])
 
 
 def _on_sale(loaded: demo.Demo) -> str:
