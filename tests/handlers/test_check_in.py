@@ -281,9 +281,10 @@ def test_anybody_may_have_the_keys_and_with_them_read_codes_offline(api: Api, bo
 def test_asking_for_keys_makes_none(api: Api, aws: Aws) -> None:
     """A public route that made keys would fill the Parameter Store for whoever asks."""
     before = aws.dump()
-    assert keys_of("nobody").json == {"keys": []}
+    assert keys_of(api.tenant).json == {"keys": []}
+    assert keys_of("nobody").code == "tenant_not_found"
     assert aws.dump() == before
-    assert _stored("nobody") is None
+    assert (_stored(api.tenant), _stored("nobody")) == (None, None)
 
 
 def test_the_private_key_is_made_once_encrypted_and_shown_to_nobody(api: Api, box: Box, aws: Aws) -> None:
