@@ -55,7 +55,9 @@ _PERSONAL = re.compile(r"(?i)name|mail|phone|password|token|customer|^user$")
 
 
 class _Log(io.StringIO):
-    """What functions log: still shown, and kept to be looked through."""
+    """What functions log: still shown, and kept to be looked through; `last` is what was taken last."""
+
+    last = ""
 
     def write(self, text: str) -> int:
         """Take a piece of a line."""
@@ -64,10 +66,10 @@ class _Log(io.StringIO):
 
     def taken(self) -> str:
         """Return what was logged since it was taken last."""
-        text = self.getvalue()
+        self.last = self.getvalue()
         self.seek(0)
         self.truncate()
-        return text
+        return self.last
 
 
 LOG = _Log()

@@ -69,10 +69,9 @@ _VALIDATORS = frozenset({"pydantic_core", "aws_lambda_powertools"})
 """Whose errors list where a value was not as it should be."""
 
 
-@cache
 def logger() -> Logger:
     """Return the process's one logger."""
-    return Logger(logger_formatter=_Erasing(serialize_stacktrace=False))
+    return _LOGGER
 
 
 class _Erasing(LambdaPowertoolsFormatter):
@@ -171,3 +170,6 @@ def _fault(fault: Any) -> str:
     """Return where a value was not as it should be, and how, of an error of pydantic's."""
     where = [part if re.fullmatch(r"\w{1,40}", part := str(step)) else "?" for step in fault["loc"]]
     return f"{'.'.join(where)} {fault['type']}"
+
+
+_LOGGER = Logger(logger_formatter=_Erasing(serialize_stacktrace=False))
