@@ -16,12 +16,14 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from holdfast.platform import http, queues, revocation, secrets, tenancy, user_pool
+from holdfast.platform import http, queues, revocation, secrets, tenancy
+from holdfast.platform import user_pool as accounts
 from holdfast.platform.tables import IDENTITY_SCHEMA, TABLE_SCHEMA
 from holdfast.platform.workflows import RunState
 from local import build
 from tests.handlers import tokens
 from tests.handlers.gateway import resource_of
+from tests.handlers.user_pool import InMemoryCognito
 from tests.workflow import Machines
 
 TENANT = "some-shop"
@@ -60,8 +62,10 @@ class World:
     folders: dict[str, ModuleType]
     calls: dict[str, set[Call]] = field(default_factory=dict)
     running: str = ""
+    pool: InMemoryCognito = field(default_factory=InMemoryCognito)
     contexts: dict[str, dict[str, str]] = field(default_factory=dict)
     """What the authorizer says of everybody who was let in, by a name of theirs."""
+    credentials: dict[str, str] = field(default_factory=dict)
     loses_starts: bool = False
     """Whether nothing comes of a workflow's start."""
 
@@ -74,6 +78,15 @@ class World:
         before, self.running = self.running, folder
         try:
             yield self.folders[folder]
+        finally:
+            self.running = before
+
+    @contextmanager
+    def by_hand(self) -> Iterator[None]:
+        """Do something that is no function's doing."""
+        before, self.running = self.running, ""
+        try:
+            yield
         finally:
             self.running = before
 
@@ -93,6 +106,8 @@ class World:
         return {"status": "RUNNING" if found is RunState.RUNNING else "SUCCEEDED"}
 
     def invoke(self, folder: str, event: dict[str, Any]) -> Any:
+        # Functions share this process, but not what each remembers of tenants.
+        tenancy.tenants.cache_clear()
         with self.as_function(folder) as function:
             return function.handler(event, LambdaContext())
 
@@ -101,6 +116,7 @@ class World:
         authorized = self.invoke("authorizer", tokens.token_event(f"Bearer {credential}"))
         assert "refusal" not in authorized["context"], authorized
         self.contexts[who] = authorized["context"]
+        self.credentials[who] = credential
 
     def request(
         self,
@@ -129,7 +145,11 @@ class World:
         who: str = KEY,
         wait: bool = False,
     ) -> dict[str, Any]:
-        headers = {"content-type": "application/json", "x-tenant-id": TENANT}
+        headers = {
+            "authorization": f"Bearer {self.credentials[who]}",
+            "content-type": "application/json",
+            "x-tenant-id": TENANT,
+        }
         headers |= {"idempotency-key": key} if key else {}
         headers |= {"prefer": "wait=5"} if wait else {}
         return {
@@ -206,6 +226,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
             return original(client, operation, arguments)
 
         monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", noted)
+        monkeypatch.setattr(accounts, "client", lambda: _NotedPool(made))
         yield made
     _forget_connections()
 
@@ -220,9 +241,22 @@ def _forget_connections() -> None:
         secrets.client,
         tenancy._settings,
         tenancy.tenants,
-        user_pool.client,
     ):
         kept.cache_clear()
+
+
+@dataclass
+class _NotedPool:
+    """The client of the user pool, every call of which is written down."""
+
+    world: World
+
+    def __getattr__(self, operation: str) -> Any:
+        action = "".join(word.capitalize() for word in operation.split("_"))
+        # What people do themselves is not IAM's to allow.
+        if action.startswith("Admin") or action == "DescribeUserPoolClient":
+            self.world.calls.setdefault(self.world.running, set()).add(Call(f"cognito-idp:{action}", "UserPool"))
+        return getattr(self.world.pool, operation)
 
 
 _NOT_OF_CREATE_TABLE = {"TimeToLiveSpecification", "StreamSpecification"}
@@ -257,10 +291,6 @@ def _calls(service: str, operation: str, arguments: dict[str, Any]) -> set[Call]
         machine = "checkout" if operation == "SendTaskSuccess" else _machine_of(arguments)
         of = "runs of " if operation == "DescribeExecution" else ""
         return {Call(f"states:{operation}", f"{of}{machine}")}
-    if service == "cognito-idp":
-        # What people do themselves is not IAM's to allow.
-        asked = operation.startswith("Admin") or operation == "DescribeUserPoolClient"
-        return {Call(f"cognito-idp:{operation}", "UserPool")} if asked else set()
     assert service == "dynamodb", service
     match operation:
         case "TransactWriteItems" | "TransactGetItems":
