@@ -56,10 +56,11 @@ class BoxOffice:
         """Return the room for a kind of line."""
         return self._counted if kind == "ticket" else self.shop.rooms(kind)
 
-    def reserve(self, user: str, *lines: LineRequest) -> ReservationItem:
-        """Hold tickets as the older clients do."""
+    def reserve(self, user: str, *lines: LineRequest, key: str | None = None) -> ReservationItem:
+        """Hold tickets as the older clients do; without a key, under one of its own."""
         wanted = [replace(line, field=f"items.{place}") for place, line in enumerate(lines)]
-        request = HoldRequest(self.shop.tenant, user, purchases.SOURCE, self.shop.new_key(), "body", wanted)
+        named = (self.shop.tenant, user, purchases.SOURCE, key or self.shop.new_key(), "body", wanted, None)
+        request = HoldRequest(*named, self.shop.policy, self.shop.gates())
         return hold(self.shop.engine, self.rooms, request)
 
     def buy(
@@ -68,7 +69,7 @@ class BoxOffice:
         """Buy tickets that are held, as paid elsewhere, and return the purchase."""
         named = [replace(line, field=f"items.{place}") for place, line in enumerate(lines)]
         keyed = self.shop.keyed(user, "checkout", key, [asdict(line) for line in named])
-        purchase = TicketPurchase(self.shop.tenant, user, roles, named, keyed)
+        purchase = TicketPurchase(self.shop.tenant, user, roles, named, keyed, self.shop.policy, self.shop.gates())
         bought = purchases.check_out(self.shop.engine, self.shop.machines.checkout, purchase)
         return purchases.find(self.shop.engine, self.shop.tenant, bought.id, user)
 

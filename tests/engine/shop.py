@@ -19,6 +19,7 @@ from holdfast.claims.span import Day, DayChange, Entry, Span, days_of, read_day
 from holdfast.platform.dynamodb import MAX_ACTIONS, Put, Store, read
 from holdfast.platform.errors import Refused
 from holdfast.platform.items import PoolShardItem, ProductItem, ReservationItem, TicketTypeItem, UnitItem
+from holdfast.platform.policy import UNSET, Policy
 from holdfast.platform.queues import ExpiryMessage
 from holdfast.platform.retries import Retries
 from holdfast.platform.tables import Key, Keys, id_of, is_hold, key_of, product_pool
@@ -26,6 +27,7 @@ from holdfast.reservations import deal_holds
 from holdfast.reservations.basket import Basket
 from holdfast.reservations.deal_holds import DealHold, DealRequest
 from holdfast.reservations.engine import Engine, HoldLengths, LineRequest, Room
+from holdfast.reservations.gate import Gate
 from holdfast.reservations.holding import HoldRequest, hold
 from holdfast.reservations.idempotency import KeyedRequest, hash_of
 from tests.engine.audit import all_items, audit
@@ -81,7 +83,10 @@ def first_shard(_: int) -> int:
 
 
 class Shop:
-    """One warm function's engine and catalogue, and short words for what is asked of them."""
+    """One warm function's engine and catalogue, and short words for what is asked of them.
+
+    `policy` is what the tenant has set; `gates` makes what each request has to pass, if anything.
+    """
 
     def __init__(
         self,
@@ -95,6 +100,8 @@ class Shop:
         self.store = store
         self.clock = clock or ManualClock()
         self.tenant = tenant
+        self.policy: Policy = UNSET
+        self.gates: Callable[[], Gate | None] = lambda: None
         self.keys = Keys(tenant)
         self.waits: list[float] = []
         retries = Retries(attempts=attempts, sleep=self._sleep, chance=lambda: 0.5)
@@ -122,7 +129,9 @@ class Shop:
 
     def another(self, store: Store | None = None, **wishes: Any) -> "Shop":
         """Return another warm function on the same table and clock, with a memory of its own."""
-        return Shop(store or self.store, self.clock, self.tenant, **wishes)
+        other = Shop(store or self.store, self.clock, self.tenant, **wishes)
+        other.policy, other.gates = self.policy, self.gates
+        return other
 
     def product(
         self,
@@ -216,7 +225,8 @@ class Shop:
             for place, (product, units) in enumerate(lines.items())
         ]
         body = {"lines": dict(lines), "seconds": seconds}
-        return HoldRequest(self.tenant, user, "reservations", key, hash_of(body), wanted, seconds)
+        said = hash_of(body)
+        return HoldRequest(self.tenant, user, "reservations", key, said, wanted, seconds, self.policy, self.gates())
 
     def hold(self, user: str, lines: Mapping[str, int], key: str | None = None, seconds: int | None = None) -> Any:
         """Hold lines for a user; without a key, under one of its own."""
@@ -230,7 +240,8 @@ class Shop:
         """Hold lines of any kinds, which are called items.0, items.1 and so on."""
         wanted = [replace(line, field=f"items.{place}") for place, line in enumerate(lines)]
         body = hash_of([asdict(line) for line in wanted])
-        return hold(self.engine, self.rooms, HoldRequest(self.tenant, user, route, key or self.new_key(), body, wanted))
+        named = (self.tenant, user, route, key or self.new_key(), body, wanted, None)
+        return hold(self.engine, self.rooms, HoldRequest(*named, self.policy, self.gates()))
 
     def keyed(self, user: str, route: str, key: str | None, body: Any) -> KeyedRequest | None:
         """Return the idempotency of a request, where it has a key."""
@@ -243,7 +254,8 @@ class Shop:
             for place, (product, units) in enumerate(lines.items())
         ]
         keyed = self.keyed(user, "reserve", key, dict(lines))
-        return deal_holds.reserve(self.engine, self.rooms, DealRequest(self.tenant, user, wanted, keyed))
+        request = DealRequest(self.tenant, user, wanted, keyed, self.policy, self.gates())
+        return deal_holds.reserve(self.engine, self.rooms, request)
 
     def deal(self, user: str, product: str) -> ReservationItem:
         """Return a user's deal hold as it is stored."""
@@ -256,7 +268,7 @@ class Shop:
     ) -> deals.Order:
         """Check out units of what a user holds of a product, as paid elsewhere."""
         keyed = self.keyed(user, "checkout", key, [product, units])
-        purchase = deals.Purchase(self.tenant, user, roles, product, units, None, keyed)
+        purchase = deals.Purchase(self.tenant, user, roles, product, units, None, keyed, self.policy, self.gates())
         return deals.check_out(self.engine, self.machines.checkout, purchase)
 
     def stored(self, key: Key) -> ReservationItem:
