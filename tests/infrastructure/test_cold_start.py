@@ -17,8 +17,13 @@ except ImportError:
     refused = True
 print(json.dumps([sorted(sys.modules), gc.isenabled(), gc.get_freeze_count() > 10_000, refused]))
 """
-NAMED = {"Table": "table-name", "IdentityTable": "identity-name", "ExpiryQueue": "queue"}
-
+NAMED = {
+    "Table": "table-name",
+    "IdentityTable": "identity-name",
+    "ExpiryQueue": "queue",
+    "UserPool": "us-east-1_pool",
+    "UserPoolClient": "client",
+}
 
 HOT = ["reservations", "reserve_and_checkout", "flash_deals", "marketplace", "authorizer"]
 
@@ -36,6 +41,8 @@ def test_functions_on_the_hot_path_import_nothing_that_they_do_not_use(
 ) -> None:
     modules, *_ = looked
     assert not modules & {"boto3", "s3transfer", "asyncio", "aws_lambda_powertools.event_handler.appsync"}
+    # Only access tokens need these, and not every caller has one.
+    assert not modules & {"jwt", "cryptography"}
 
 
 def test_garbage_is_looked_for_again_once_a_function_is_there(looked: tuple[set[str], bool, bool, bool]) -> None:
