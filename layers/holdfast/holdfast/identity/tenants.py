@@ -80,7 +80,7 @@ def create(directory: Directory, tenant: str, name: str, keyed: KeyedRequest | N
                 return TenantItem(**known)
             there = refusal.seen([*record, *own]).get(new.key)
             if there is not None:
-                return _made_before(new, there, attempt)
+                return _made_before(new, there)
             directory.retries.wait(attempt)
         else:
             return new
@@ -169,8 +169,8 @@ def _new(tenant: str, name: str, now: int) -> TenantItem:
     )
 
 
-def _made_before(new: TenantItem, there: RawItem, attempt: int) -> TenantItem:
+def _made_before(new: TenantItem, there: RawItem) -> TenantItem:
     """Return the tenant if an earlier attempt, whose answer was lost, made it; raises TenantExists if another did."""
-    if attempt == 0 or read(TenantItem, there).attribute_values != new.attribute_values:
+    if read(TenantItem, there).attribute_values != new.attribute_values:
         raise TenantExists
     return new
