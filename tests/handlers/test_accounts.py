@@ -1,0 +1,377 @@
+"""Forgotten and changed passwords, second factors, and whose credential a request came with."""
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import pytest
+
+from holdfast.identity import people
+from holdfast.platform.credentials import digest_of
+from holdfast.platform.dynamodb import Put, Store
+from holdfast.platform.identity_items import ServiceKeyItem
+from holdfast.platform.tables import Keys
+from tests.handlers import tokens
+from tests.handlers.account import Aws, HandMovedClock, found_tenant
+from tests.handlers.accounts import ANOTHER, ASHA, PASSWORD, Killed, Site, opened
+from tests.handlers.gateway import Answer, Api, event, load, send
+from tests.handlers.user_pool import refusal, totp
+
+UNKNOWN = "nobody@example.com"
+
+
+@pytest.fixture(scope="module")
+def pool_keys() -> Iterator[tokens.JwksServer]:
+    with tokens.published() as server:
+        yield server
+
+
+@pytest.fixture
+def site(api: Api, clock: HandMovedClock, pool_keys: tokens.JwksServer, monkeypatch: pytest.MonkeyPatch) -> Site:
+    return opened(monkeypatch, api.tenant, clock, pool_keys.url)
+
+
+def told(answer: Answer) -> tuple[int, dict[str, Any]]:
+    """Return all that an answer tells, but for the id that every request has of its own."""
+    return answer.status, {name: value for name, value in answer.json.items() if name != "request_id"}
+
+
+def reset(site: Site, user_id: str, **other: Any) -> Answer:
+    """Choose another password by the code that was mailed."""
+    body = {"email": ASHA, "code": site.pool.reset_code_of(site.tenant, user_id), "new_password": ANOTHER}
+    return site.post("reset-password", body | other)
+
+
+def current_user(site: Site, credential: str | None, **headers: str) -> Any:
+    if credential is not None:
+        headers["Authorization"] = f"Bearer {credential}"
+    answer = send(event("GET", "/api/users/currentuser", headers=headers))
+    assert answer.status == 200
+    assert set(answer.json) == {"currentUser"}
+    return answer.json["currentUser"]
+
+
+# ---- Forgotten passwords
+
+
+def test_a_forgotten_password_is_replaced_by_a_code_and_all_sign_ins_are_over(site: Site) -> None:
+    user_id = site.confirmed()
+    session = site.signed_in()
+    answer = site.post("forgot-password", {"email": ASHA.upper(), "unknown": 1})
+    assert (answer.status, answer.json) == (202, {})
+    assert site.pool.mails[-1] == (ASHA, "reset")
+    answer = reset(site, user_id, email=ASHA.title())
+    assert (answer.status, answer.json) == (200, {})
+    assert site.post("refresh", {"refresh_token": session["refresh_token"]}).status == 401
+    assert "refusal" in tokens.bearer(session["access_token"])
+    assert site.post("signin", {"email": ASHA, "password": PASSWORD}).code == "bad_credentials"
+    assert "refusal" not in tokens.bearer(site.signed_in(password=ANOTHER)["access_token"])
+
+
+def test_whether_there_is_an_account_is_not_told_by_asking_for_a_code(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.confirmed()
+    invited = people.account_of(site.accounts.directory, site.tenant, "ben@example.com", None, people.Role.STAFF)
+    site.accounts.pool.invite(site.tenant, invited.user_id, "ben@example.com")
+    site.signed_up("cy@example.com")
+    asked: list[str] = []
+    original = Store._call
+
+    def noted(store: Store, operation: str, arguments: dict[str, Any]) -> Any:
+        asked.append(operation)
+        return original(store, operation, arguments)
+
+    monkeypatch.setattr(Store, "_call", noted)
+    found = []
+    for email in (ASHA, UNKNOWN, "ben@example.com", "cy@example.com"):
+        asked.clear()
+        site.pool.calls.clear()
+        site.sleeps.waits.clear()
+        answer = told(site.post("forgot-password", {"email": email}))
+        found.append((answer, list(asked), list(site.pool.calls), list(site.sleeps.waits)))
+    assert all(one == found[0] for one in found)
+    assert found[0][0] == (202, {})
+    assert found[0][3] == [1.0]
+    assert [to for to, what in site.pool.mails if what == "reset"] == [ASHA]
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["LimitExceededException", "InvalidParameterException", "CodeDeliveryFailureException", "UserNotFoundException"],
+)
+def test_what_keeps_the_pool_from_sending_a_code_is_not_told(site: Site, word: str) -> None:
+    site.confirmed()
+
+    def refuse() -> None:
+        raise refusal(word, "Attempt limit exceeded, please try after some time.")
+
+    with site.pool.hooked("before", "forgot_password", refuse):
+        assert told(site.post("forgot-password", {"email": ASHA})) == (202, {})
+    assert site.sleeps.waits == [1.0]
+
+
+def test_a_wrong_code_and_an_unknown_account_are_told_alike(site: Site) -> None:
+    user_id = site.confirmed()
+    site.post("forgot-password", {"email": ASHA})
+    site.sleeps.waits.clear()
+    wrong = told(reset(site, user_id, code="000000"))
+    unknown = told(reset(site, user_id, email=UNKNOWN))
+
+    def refuse() -> None:
+        raise refusal("LimitExceededException", "Attempt limit exceeded, please try after some time.")
+
+    with site.pool.hooked("before", "confirm_forgot_password", refuse):
+        limited = told(reset(site, user_id))
+    site.clock.advance(3_600)
+    late = told(reset(site, user_id))
+    assert wrong == unknown == limited == late
+    assert (wrong[0], wrong[1]["code"]) == (400, "code_wrong")
+    assert site.sleeps.waits == [1.0] * 4
+    assert site.signed_in()
+
+
+def test_a_code_is_good_once(site: Site) -> None:
+    user_id = site.confirmed()
+    site.post("forgot-password", {"email": ASHA})
+    code = site.pool.reset_code_of(site.tenant, user_id)
+    assert reset(site, user_id).status == 200
+    again = site.post("reset-password", {"email": ASHA, "code": code, "new_password": PASSWORD})
+    assert again.code == "code_wrong"
+    assert site.signed_in(password=ANOTHER)
+
+
+@pytest.mark.parametrize("password", ["Tiny-1", "all-small-letters-7", "correct horse 7A"])
+def test_a_new_password_has_to_be_a_good_one(site: Site, password: str) -> None:
+    site.confirmed()
+    token = site.signed_in()["access_token"]
+    calls = len(site.pool.calls)
+    bodies: list[tuple[str, dict[str, Any], str | None]] = [
+        ("reset-password", {"email": ASHA, "code": "123456", "new_password": password}, None),
+        ("password", {"password": PASSWORD, "new_password": password}, token),
+    ]
+    for path, body, credential in bodies:
+        answer = site.post(path, body, token=credential)
+        assert answer.status == 400
+        assert answer.code in ("validation_failed", "password_refused")
+        assert "new_password" in answer.faults()
+        assert password not in answer.text
+    assert len(site.pool.calls) == calls
+
+
+def test_codes_go_to_the_address_that_the_store_has(site: Site) -> None:
+    """A change that was cut off, or somebody with a stolen token, may have left another in the pool."""
+    user_id = site.confirmed()
+    user = site.pool.of(site.tenant, user_id)
+    user.email, user.email_verified = "thief@example.com", False
+    site.post("forgot-password", {"email": ASHA})
+    assert site.pool.mails[-1] == (ASHA, "reset")
+
+
+# ---- Changed passwords
+
+
+def test_who_knows_the_present_password_replaces_it_and_everybody_is_out(site: Site) -> None:
+    site.confirmed()
+    here, there = site.signed_in(), site.signed_in()
+    body = {"password": PASSWORD, "new_password": ANOTHER}
+    answer = site.post("password", body, token=here["access_token"])
+    assert (answer.status, answer.json) == (200, {})
+    for session in (here, there):
+        assert "refusal" in tokens.bearer(session["access_token"])
+        assert site.post("refresh", {"refresh_token": session["refresh_token"]}).status == 401
+    assert site.signed_in(password=ANOTHER)
+
+
+def test_who_has_only_the_token_does_not_replace_the_password(site: Site) -> None:
+    site.confirmed()
+    token = site.signed_in()["access_token"]
+    answer = site.post("password", {"password": ANOTHER, "new_password": ANOTHER}, token=token)
+    assert (answer.status, answer.code) == (400, "bad_credentials")
+    assert "present password" in answer.json["error"]
+    assert "refusal" not in tokens.bearer(token)
+    assert site.signed_in()
+
+
+def test_a_token_that_is_out_changes_nothing_while_its_authorization_is_remembered(site: Site) -> None:
+    site.confirmed()
+    token = site.signed_in()["access_token"]
+    context = tokens.bearer(token)
+    site.post("signout", token=token)
+    for method, path, text in (
+        ("POST", "password", f'{{"password": "{PASSWORD}", "new_password": "{ANOTHER}"}}'),
+        ("POST", "totp", None),
+        ("POST", "totp/confirm", '{"code": "123456"}'),
+        ("DELETE", "totp", None),
+    ):
+        headers = {"Authorization": f"Bearer {token}"}
+        answer = send(event(method, f"/api/users/{path}", text=text, headers=headers, authorizer=context))
+        assert (answer.status, answer.code) == (401, "unauthorized")
+    assert site.signed_in()
+
+
+def test_present_passwords_are_not_to_be_tried_without_end(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    function = load("accounts")
+    monkeypatch.setitem(function.MOST, "password", function.Most(address=9, account=6, both=3))
+    site.confirmed()
+    token = site.signed_in()["access_token"]
+    body = {"password": ANOTHER, "new_password": ANOTHER}
+    assert [site.post("password", body, token=token).status for _ in range(4)] == [400, 400, 400, 429]
+
+
+# ---- Second factors
+
+
+def test_an_authenticator_counts_once_it_is_confirmed_and_no_more_once_it_is_taken_off(site: Site) -> None:
+    site.confirmed()
+    token = site.signed_in()["access_token"]
+    answer = site.post("totp", token=token)
+    assert answer.status == 200
+    assert set(answer.json) == {"secret", "uri"}
+    assert "access_token" in site.signed_in()
+    code = totp(answer.json["secret"], site.clock.milliseconds // 1000)
+    assert told(site.post("totp/confirm", {"code": code}, token=token)) == (200, {})
+    assert site.signed_in()["challenge"] == "code"
+    for _ in range(2):
+        assert told(site.request("DELETE", "totp", token=token)) == (200, {})
+    assert "access_token" in site.signed_in()
+
+
+def test_the_text_of_the_qr_code_is_one_that_authenticators_read(site: Site) -> None:
+    site.confirmed()
+    found = site.post("totp", token=site.signed_in()["access_token"]).json
+    uri = urlsplit(found["uri"])
+    assert (uri.scheme, uri.netloc) == ("otpauth", "totp")
+    assert unquote(uri.path) == f"/Parkside Halls:{ASHA}"
+    assert parse_qs(uri.query) == {"secret": [found["secret"]], "issuer": ["Parkside Halls"]}
+    assert " " not in found["uri"]
+    assert "+" not in found["uri"]
+
+
+def test_a_wrong_code_confirms_no_authenticator(site: Site) -> None:
+    site.confirmed()
+    token = site.signed_in()["access_token"]
+    unasked = site.post("totp/confirm", {"code": "123456"}, token=token)
+    assert (unasked.status, unasked.code) == (400, "code_wrong")
+    secret = site.post("totp", token=token).json["secret"]
+    right = int(totp(secret, site.clock.milliseconds // 1000))
+    wrong = site.post("totp/confirm", {"code": f"{(right + 1) % 10**6:06d}"}, token=token)
+    assert wrong.code == "code_wrong"
+    assert "access_token" in site.signed_in()
+
+
+def test_a_confirmation_that_was_cut_off_between_its_two_calls_is_repeated_with_a_new_secret(site: Site) -> None:
+    site.confirmed()
+    token = site.signed_in()["access_token"]
+    secret = site.post("totp", token=token).json["secret"]
+
+    def die() -> None:
+        raise Killed
+
+    code = {"code": totp(secret, site.clock.milliseconds // 1000)}
+    with site.pool.hooked("before", "set_user_mfa_preference", die), pytest.raises(Killed):
+        site.post("totp/confirm", code, token=token)
+    assert "access_token" in site.signed_in()
+    secret = site.post("totp", token=token).json["secret"]
+    code = {"code": totp(secret, site.clock.milliseconds // 1000)}
+    assert site.post("totp/confirm", code, token=token).status == 200
+    assert site.signed_in()["challenge"] == "code"
+
+
+# ---- Whose credential it is
+
+
+def test_the_current_user_is_whose_token_it_is(site: Site) -> None:
+    user_id = site.confirmed(name="Asha Rao")
+    token = site.signed_in()["access_token"]
+    expected = {"id": user_id, "email": ASHA, "name": "Asha Rao", "roles": ["customer"], "tenant": site.tenant}
+    assert current_user(site, token) == expected
+    assert current_user(site, token, **{"X-Tenant-Id": "elsewhere"}) == expected
+
+
+def test_the_current_user_of_a_key_is_the_key(site: Site, identity_store: Store) -> None:
+    key = f"hk_{site.tenant}_{'7' * 64}"
+    item = ServiceKeyItem(
+        *Keys(site.tenant).service_key(digest_of(key)), label="tests", roles={"service"}, created_at=0
+    )
+    identity_store.write(Put(item))
+    found = current_user(site, key)
+    assert (found["email"], found["name"], found["roles"]) == (None, None, ["service"])
+    assert found["tenant"] == site.tenant
+
+
+@pytest.mark.parametrize("bad", tokens.BAD, ids=lambda make: make.__name__)
+def test_a_bad_token_is_nobodys(site: Site, bad: Any) -> None:
+    assert current_user(site, bad(site.tenant, site.confirmed())) is None
+
+
+def test_no_credential_and_nonsense_are_nobodys(site: Site) -> None:
+    for credential in (None, "x", "hk_", f"hk_{site.tenant}_{'0' * 64}", "a.b.c", "é"):
+        assert current_user(site, credential) is None
+    answer = send(event("GET", "/api/users/currentuser", headers={"Authorization": "Basic eDp5"}))
+    assert answer.json == {"currentUser": None}
+
+
+def test_who_signed_out_or_whose_tenant_is_suspended_is_nobody(site: Site) -> None:
+    site.confirmed()
+    token = site.signed_in()["access_token"]
+    assert current_user(site, token) is not None
+    found_tenant(site.tenant, status="suspended")
+    assert current_user(site, token) is None
+    found_tenant(site.tenant)
+    assert current_user(site, token) is not None
+    site.post("signout", token=token)
+    assert current_user(site, token) is None
+
+
+def test_that_the_keys_cannot_be_asked_for_is_told_and_nobody_is_called_nobody(
+    site: Site, pool_keys: tokens.JwksServer
+) -> None:
+    site.confirmed()
+    token = site.signed_in()["access_token"]
+    load("accounts").bearers.cache_clear()
+    pool_keys.status = 500
+    try:
+        answer = send(event("GET", "/api/users/currentuser", headers={"Authorization": f"Bearer {token}"}))
+    finally:
+        pool_keys.status = 200
+    assert (answer.status, answer.code) == (503, "unavailable")
+
+
+# ---- What all have in common
+
+
+def test_no_log_line_has_anything_personal_in_it(site: Site, capsys: pytest.CaptureFixture[str], aws: Aws) -> None:
+    user_id = site.confirmed(name="Asha Rao")
+    session = site.signed_in()
+    site.post("signin", {"email": ASHA, "password": ANOTHER})
+    site.post("forgot-password", {"email": ASHA})
+    code = site.pool.reset_code_of(site.tenant, user_id)
+    site.post("totp", token=session["access_token"])
+    site.post("reset-password", {"email": ASHA, "code": code, "new_password": ANOTHER})
+    logged = capsys.readouterr().out
+    assert logged.count('"message":"request"') >= 7
+    for personal in (ASHA, "Asha", PASSWORD, ANOTHER, code, session["access_token"], session["refresh_token"]):
+        assert personal not in logged
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["signup", "confirm", "confirm/resend", "signin", "signin/answer", "refresh", "forgot-password", "reset-password"],
+)
+def test_a_public_route_has_to_know_whose_it_is(site: Site, path: str) -> None:
+    nobody = Site("", site.pool, site.sleeps, site.clock)
+    body = {
+        "id": "a",
+        "email": ASHA,
+        "password": PASSWORD,
+        "new_password": PASSWORD,
+        "code": "123456",
+        "session": "x" * 20,
+        "refresh_token": "a.b",
+    }
+    if path == "signin/answer":
+        del body["code"]
+    answer = nobody.post(path, body)
+    assert (answer.status, answer.code) == (400, "tenant_required")
+    assert not site.pool.calls
