@@ -72,7 +72,8 @@ _orders = Access(EVERYBODY, "orders")
 _pays = Access(EVERYBODY, "orders", is_looked_at_anew=True)
 _resells = Access(EVERYBODY, "marketplace")
 _books = Access(EVERYBODY, "bookings")
-_accounts = Access(EVERYBODY, "accounts")
+_signs_out = Access(EVERYBODY, "accounts")
+_keeps_account = Access(EVERYBODY, "accounts", is_looked_at_anew=True)
 _knows_people = Access(TENANTS_OWN, "users")
 _reads_settings = Access(ADMINS, "settings")
 _sets = Access(ADMINS, "settings", is_looked_at_anew=True)
@@ -106,15 +107,15 @@ ROUTES: dict[str, dict[str, Access]] = {
     "/api/users/confirm/resend": {"POST": _public},
     "/api/users/currentuser": {"GET": _public},
     "/api/users/forgot-password": {"POST": _public},
-    "/api/users/password": {"POST": _accounts},
+    "/api/users/password": {"POST": _keeps_account},
     "/api/users/refresh": {"POST": _public},
     "/api/users/reset-password": {"POST": _public},
     "/api/users/signin": {"POST": _public},
     "/api/users/signin/answer": {"POST": _public},
-    "/api/users/signout": {"POST": _accounts},
+    "/api/users/signout": {"POST": _signs_out},
     "/api/users/signup": {"POST": _public},
-    "/api/users/totp": {"DELETE": _accounts, "POST": _accounts},
-    "/api/users/totp/confirm": {"POST": _accounts},
+    "/api/users/totp": {"DELETE": _keeps_account, "POST": _keeps_account},
+    "/api/users/totp/confirm": {"POST": _keeps_account},
     "/api/users/{user_id}/reservations": {"GET": _reserves},
     "/api/v1/bookings": {"GET": _books, "POST": _books},
     "/api/v1/bookings/check-availability": {"POST": _public},
