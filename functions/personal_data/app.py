@@ -53,8 +53,8 @@ class KeptProfile(BaseModel):
     phone: str | None = Field(examples=["+919876543210"])
     email: str | None = Field(examples=["asha@example.com"])
     role: Role
-    has_account: bool = Field(description="Whether they sign in with the e-mail address.")
-    signed_out_at: Moment | None = Field(description="When they signed out everywhere last.")
+    has_account: bool = Field(description="Whether they sign in with the e-mail address.", examples=[True])
+    signed_out_at: Moment | None = Field(description="When they signed out everywhere last.", examples=[None])
     created_at: Moment
     updated_at: Moment
 

@@ -87,7 +87,9 @@ class InvitationAnswer(BaseModel):
     """What became of an invitation."""
 
     success: Literal[True] = True
-    sent: bool = Field(description="False where the user has signed in before, so that nothing was mailed.")
+    sent: bool = Field(
+        description="False where the user has signed in before, so that nothing was mailed.", examples=[True]
+    )
 
 
 class UsersAnswer(BaseModel):
