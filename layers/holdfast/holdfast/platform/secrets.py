@@ -84,6 +84,14 @@ class SecretParameters:
         self._missing[path] = now + _MISSING_SECONDS
 
 
+@cache
+def of_this_stack() -> SecretParameters:
+    """Return the secrets of this deployment, which the environment names; they are kept for all who ask."""
+    from holdfast.platform.settings import SecretSettings, settings
+
+    return SecretParameters(settings(SecretSettings).secrets_prefix)
+
+
 def _read(path: str, text: str) -> Mapping[str, Any]:
     """Return the JSON object that a secret is; raises SecretUnreadable."""
     try:
