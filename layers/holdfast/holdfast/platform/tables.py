@@ -250,7 +250,8 @@ class Keys:
 
     def booked(self, start: int, reservation: Key) -> Key:
         """Return the key of the same booking's place among its user's own."""
-        return Key(reservation.pk, f"B#{start:015d}#{reservation.sk.removeprefix('R#')}")
+        owner = reservation.pk.rpartition("#")[2]
+        return Key(f"{self.tenant}#U#{owner}", f"B#{start:015d}#{reservation.sk.removeprefix('R#')}")
 
     def booking_at(self, place: Key) -> Key:
         """Return the key of the booking whose place among its user's own is at that key."""
