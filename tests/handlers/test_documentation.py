@@ -25,12 +25,14 @@ def test_the_page_loads_nothing_from_anywhere_else() -> None:
     assert "SwaggerUIBundle" in answer.text
 
 
-def test_the_page_forbids_itself_every_script_but_its_own_and_every_other_host() -> None:
+def test_the_page_forbids_itself_every_script_and_style_but_its_own_and_every_other_host() -> None:
     answer = send(event("GET", "/api/v1/docs"), "documentation")
     policy = dict(directive.strip().split(" ", 1) for directive in answer.headers["Content-Security-Policy"].split(";"))
-    scripts = re.findall(r"<script>(.*?)</script>", answer.text, re.DOTALL)
-    hashes = {f"'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'" for script in scripts}
-    assert len(scripts) == 2
-    assert set(policy["script-src"].split()) == hashes
+    for kind, count in (("script", 2), ("style", 1)):
+        own = re.findall(rf"<{kind}>(.*?)</{kind}>", answer.text, re.DOTALL)
+        hashes = {f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'" for text in own}
+        assert len(hashes) == count
+        assert set(policy[f"{kind}-src"].split()) == hashes
+    assert "unsafe" not in answer.headers["Content-Security-Policy"]
     assert (policy["default-src"], policy["connect-src"]) == ("'none'", "'self'")
     assert "http" not in answer.headers["Content-Security-Policy"]
