@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from jwt.algorithms import RSAAlgorithm
 from pydantic import ValidationError
 
 from holdfast.identity import jwks
@@ -190,7 +191,13 @@ def test_a_token_whose_claims_were_changed_is_not_good(asha: str) -> None:
     assert bearer(f"{header}.{changed}.{signature}") == {"refusal": "unauthorized"}
 
 
-@pytest.mark.parametrize("header", ["[" * 5000, "{}", "[]", "null", '{"alg": "RS256"}', '{"alg": "RS256", "kid": {}}'])
+@pytest.mark.parametrize(
+    "header",
+    [
+        *["[" * 5000, "{}", "[]", "null", '{"alg": "RS256"}', '{"alg": "RS256", "kid": {}}'],
+        *[f'{{"alg": "{algorithm}", "kid": "new"}}' for algorithm in ("none", "HS256", "RS512", "PS256", "rs256")],
+    ],
+)
 def test_a_token_whose_header_is_no_good_costs_no_question(asha: str, pool: JwksServer, header: str) -> None:
     made = urlsafe_b64encode(header.encode()).decode().rstrip("=")
     assert bearer(f"{made}.e30.c2ln") == {"refusal": "unauthorized"}
@@ -420,7 +427,7 @@ def test_an_answer_that_holds_no_keys_is_none(keys: PublicKeys, pool: JwksServer
             {"e": ""},
             {"n": ""},
         ],
-        *[{"d": "AQAB"}, {"n": None}],
+        *[{"n": None}, RSAAlgorithm.to_jwk(tokens.private_key("odd"), as_dict=True)],
     ],
 )
 def test_keys_of_other_kinds_and_broken_ones_are_passed_over(

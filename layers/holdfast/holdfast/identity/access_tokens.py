@@ -44,7 +44,7 @@ class AccessTokens:
         """Return whom a token was given to; raises Unauthorized, and Unavailable where no keys are to be had."""
         try:
             claims = self._claims(token)
-        except (jwt.PyJWTError, ValueError, RecursionError) as wrong:
+        except (jwt.PyJWTError, ValueError) as wrong:
             raise Unauthorized from wrong
         if (claims["token_use"], claims["client_id"]) != (_USE, self._client_id):
             raise Unauthorized
