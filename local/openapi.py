@@ -13,7 +13,8 @@ from aws_lambda_powertools.event_handler.openapi import OpenAPIMerge
 from aws_lambda_powertools.event_handler.openapi.models import HTTPBearer, Server, Tag
 
 from holdfast.platform import http
-from holdfast.platform.access import ROUTES
+from holdfast.platform.access import ROUTES, Access, scope_of
+from holdfast.platform.errors import CaptchaRequired
 from holdfast.reservations.states import State
 from local import openapi_errors
 from local.openapi_errors import KEY_HEADER, header
@@ -29,22 +30,31 @@ STATIC = {"GET /api/v1/docs", "GET /api/v1/openapi.json"}
 DESCRIPTION = """\
 Holds scarce things, sells each exactly once, and gives them back on time.
 
-Every request but those for health, documentation, the public reads of halls, the keys of ticket codes and webhooks
-carries `Authorization: Bearer <service key>`; the public ones name the tenant in `X-Tenant-Id`, webhooks in their
-address. Bodies are `application/json` of at most 64 KiB, seat maps of 1 MiB. Every error has the same body, told apart
-by its `code`, and every answer carries `X-Request-Id`. With an `Idempotency-Key` (or `X-Idempotency-Key`) a POST is
-safe to repeat: the same key and body get the same answer for at least 24 hours; after a 429, 503 or 504 repeat it when
-`Retry-After` says.
+Every request carries `Authorization: Bearer <credential>`: the access token of a user who signed in, or a service key.
+Each route says in `x-roles` whose it is, and in `x-scope` what a service key that is limited to scopes needs besides;
+where `x-looked-at-anew` is true, a credential that was revoked is refused at once, elsewhere within a minute. Public
+routes ask for no credential: they are about the tenant of `X-Tenant-Id`, else of the host, else of a service key that
+comes along, and webhooks about that of their address. Another tenant's ids, and another user's, are as ids that do not
+exist.
+
+Bodies are `application/json` of at most 64 KiB, seat maps of 1 MiB. Every error has the same body, told apart by its
+`code`, and every answer carries `X-Request-Id`. With an `Idempotency-Key` (or `X-Idempotency-Key`) a POST is safe to
+repeat: the same key and body get the same answer for at least 24 hours; after a 429, 503 or 504 repeat it when
+`Retry-After` says. Where a tenant asks for a captcha, its token comes in `X-Captcha-Token` or in the body. Every
+address answers `OPTIONS` with what it takes, and browsers' questions for the pages that the deployment lets in.
 
 Refusals for the present state are 409, but 400 where the older flash deals and the older marketplace know them so.
 Routes of older clients ignore unknown fields, the unified reservations refuse them."""
 
 TAGS = {
+    "accounts": "Signing up, in and out: e-mail addresses, passwords, second factors.",
     "reservations": "Carts over everything on sale: held all or not at all, for a while, at the price of that moment.",
     "orders": "What is bought of a reservation: paid, followed, cancelled, given back whole or in part.",
     "tickets": "Codes of bought tickets, at the door.",
     "webhooks": "What payment providers tell, known by its signature alone.",
-    "settings": "What a tenant sets for itself.",
+    "settings": "What a tenant sets for itself, and what of it everybody may know.",
+    "keys": "Service keys, with which a tenant's own servers call.",
+    "tenants": "Who sells here: kept by operators, who are users and keys of the tenant `operator`.",
     "products": "Limited stock of the flash deals: put on sale, restocked, repriced, counted.",
     "flash deals": "The older way to hold and buy limited stock, one hold a user and product.",
     "events": "Events, their ticket types and seat maps, and what is left of them.",
@@ -52,7 +62,7 @@ TAGS = {
     "marketplace": "Tickets that people resell to one another, and orders for them.",
     "venues": "Halls: opened, priced, closed for a time, and when they are free.",
     "bookings": "Halls, booked from one moment up to another, by nobody else.",
-    "users": "Who is known to a tenant by phone.",
+    "users": "Who is known to a tenant, by phone or by an account, and what is kept of them.",
     "operations": "How the service is.",
     "documentation": "This document.",
 }
@@ -63,10 +73,22 @@ TENANT_HEADER: Json = {
     "name": "X-Tenant-Id",
     "in": "header",
     "required": False,
-    "description": "Whose; may be left out where a service key is sent, which names its tenant.",
+    "description": "Whose; may be left out where the host or a service key names the tenant.",
     "schema": {"type": "string", "pattern": "^[a-z0-9][a-z0-9-]{0,39}$", "examples": ["demo"]},
 }
 """How public routes are told the tenant."""
+
+CAPTCHA_HEADER: Json = {
+    "name": "X-Captcha-Token",
+    "in": "header",
+    "required": False,
+    "description": "What the captcha gave; needed where the tenant asks for one. Good once.",
+    "schema": {"type": "string", "examples": ["03AFcWeA5dqv"]},
+}
+"""How routes that may ask for a captcha are told that it was passed."""
+
+OPTIONALLY_SECURED = {"GET /api/users/currentuser"}
+"""Public routes that look at a credential where there is one."""
 
 
 def document() -> Json:
@@ -100,7 +122,12 @@ def _merged() -> Json:
         description=DESCRIPTION,
         servers=[Server(url="/")],
         tags=[Tag(name=name, description=sentence) for name, sentence in TAGS.items()],
-        security_schemes={"bearer": HTTPBearer(description="A service key of your tenant.")},
+        security_schemes={
+            "bearer": HTTPBearer(
+                description="The access token of a user who signed in, good for some minutes, or a service key of the "
+                "tenant, good until it is revoked. Either belongs to one tenant, whose things alone it reaches."
+            )
+        },
         on_conflict="error",
     )
     with warnings.catch_warnings():
@@ -125,15 +152,16 @@ def _check_routes(merged: Json) -> None:
 def _completed(path: str, method: str, operation: Json, schemas: dict[str, Json]) -> Json:
     """The operation with its security, an example of every body, all its errors, and its headers."""
     route = f"{method.upper()} {path}"
-    is_public = ROUTES[path][method.upper()].is_public
-    operation = operation | {"security": [] if is_public else [{"bearer": []}]}
+    access = ROUTES[path][method.upper()]
+    operation = operation | _access(route, access)
     for parameter in operation.get("parameters", []):
         if parameter["name"] == KEY_HEADER.lower():
             parameter["name"] = KEY_HEADER
         _not_null(parameter["schema"])
         parameter["schema"].pop("description", None)
-    if http.TenantRequired.code in str(operation["responses"]):
-        operation = operation | {"parameters": [*operation.get("parameters", []), TENANT_HEADER]}
+    for code, parameter in ((http.TenantRequired.code, TENANT_HEADER), (CaptchaRequired.code, CAPTCHA_HEADER)):
+        if code in str(operation["responses"]):
+            operation = operation | {"parameters": [*operation.get("parameters", []), parameter]}
     if "requestBody" in operation:
         content = operation["requestBody"]["content"][http.JSON]
         content["example"] = example_of(content["schema"], schemas, f"the body of {method} {path}")
@@ -152,9 +180,21 @@ def _completed(path: str, method: str, operation: Json, schemas: dict[str, Json]
             content["example"] = example_of(content["schema"], schemas, f"the answer of {method} {path}")
             if method == "delete":
                 content["example"] = _let_go(content["example"])
-    shared = openapi_errors.shared_statuses(method, public=is_public, static=route in STATIC)
+    shared = openapi_errors.shared_statuses(method, public=access.is_public, static=route in STATIC)
     errors = openapi_errors.responses_of(operation | {"responses": declared}, schemas, shared)
     return operation | {"responses": dict(sorted((errors | hoped_for).items()))}
+
+
+def _access(route: str, access: Access) -> Json:
+    """What an operation says of who may call it, for programs and for people."""
+    if access.is_public:
+        return {"security": [{"bearer": []}, {}] if route in OPTIONALLY_SECURED else []}
+    return {
+        "security": [{"bearer": []}],
+        "x-roles": sorted(access.roles),
+        "x-scope": scope_of(route.partition(" ")[0], access.area),
+        "x-looked-at-anew": access.is_looked_at_anew,
+    }
 
 
 def _let_go(example: Any) -> Any:

@@ -1,7 +1,7 @@
 """The errors of the API document: which a route can answer with, by what it takes and by what it declares."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from holdfast.platform.errors import (
     Malformed,
     NotFound,
     Refused,
+    TenantSuspended,
+    TooManyRequests,
     Unauthorized,
     Unavailable,
 )
@@ -113,12 +115,30 @@ HEADERS: Json = {
         "required": True,
         "schema": {"type": "integer", "minimum": 1, "examples": [1]},
     },
+    "RateLimitLimit": {
+        "description": "How often this may be done in the stretch of time that is counted.",
+        "required": False,
+        "schema": {"type": "integer", "minimum": 1, "examples": [10]},
+    },
+    "RateLimitRemaining": {
+        "description": "How often it may still be done in that time.",
+        "required": False,
+        "schema": {"type": "integer", "minimum": 0, "examples": [0]},
+    },
+    "RateLimitReset": {
+        "description": "Seconds until it may be done again.",
+        "required": False,
+        "schema": {"type": "integer", "minimum": 1, "examples": [17]},
+    },
     "Challenge": {
         "description": "What kind of credential is needed.",
         "required": True,
         "schema": {"type": "string", "const": "Bearer", "examples": ["Bearer"]},
     },
 }
+
+_LIMITED = "LimitReached"
+"""The response of routes that count how often somebody does something."""
 
 _SHARED = {
     401: "Unauthorized",
@@ -137,6 +157,16 @@ _BY_THE_GATEWAY = {429: "THROTTLED", 502: "INTEGRATION_FAILURE", 504: "INTEGRATI
 """Statuses that API Gateway answers with by itself, and by which of the template's gateway responses."""
 
 
+_WHATEVER_IT_IS_ABOUT: dict[int, tuple[HoldfastError, ...]] = {
+    401: (Unauthorized(),),
+    403: (Forbidden(), TenantSuspended()),
+    413: (http.BodyTooLarge(),),
+    415: (http.UnsupportedMediaType(),),
+    503: (Busy(), Unavailable()),
+}
+"""What a route answers with of itself, by status, if it answers with that status whatever it is about."""
+
+
 def header(name: str) -> Json:
     """A reference to a documented header."""
     return {"$ref": f"#/components/headers/{name}"}
@@ -150,12 +180,15 @@ def shared_responses(template_file: Path) -> Json:
         for status, kind in _BY_THE_GATEWAY.items()
     }
     bodies[500] = [http.internal_error(REQUEST_ID)]
-    for error in (Unauthorized(), Forbidden(), http.BodyTooLarge(), http.UnsupportedMediaType(), Busy(), Unavailable()):
-        bodies.setdefault(http.status_of(type(error)), []).append(_body(error))
-    return {
+    bodies |= {status: [_body(error) for error in errors] for status, errors in _WHATEVER_IT_IS_ABOUT.items()}
+    shared = {
         _SHARED[status]: _response(status, [found | {"request_id": REQUEST_ID} for found in bodies[status]])
         for status in sorted(bodies)
     }
+    limited = _response(http.status_of(TooManyRequests), [_body(_KINDS[TooManyRequests.code]())])
+    for name in ("Limit", "Remaining", "Reset"):
+        limited["headers"][f"RateLimit-{name}"] = header(f"RateLimit{name}")
+    return shared | {_LIMITED: limited}
 
 
 def shared_statuses(method: str, *, public: bool, static: bool) -> set[int]:
@@ -165,7 +198,7 @@ def shared_statuses(method: str, *, public: bool, static: bool) -> set[int]:
 
 
 def responses_of(operation: Json, schemas: Mapping[str, Json], shared: set[int]) -> Json:
-    """All error responses of an operation, by status; the `shared` ones are references."""
+    """All error responses of an operation, by status; references to `shared` ones where there is no more to say."""
     declared: Json = operation["responses"]
     found: dict[int, list[HoldfastError]] = {}
     for error in _by_what_it_takes(operation):
@@ -173,11 +206,20 @@ def responses_of(operation: Json, schemas: Mapping[str, Json], shared: set[int])
     for status, codes in _declared(declared):
         errors = [error for code in codes for error in _instances(code, status, operation)]
         found.setdefault(status, []).extend(errors)
-    own = {
-        str(status): _response(status, [_body(error) for error in errors], _adding(declared, status, errors, schemas))
-        for status, errors in found.items()
-    }
-    return own | {str(status): {"$ref": f"#/components/responses/{_SHARED[status]}"} for status in shared}
+    own = {}
+    for status, errors in found.items():
+        common = _WHATEVER_IT_IS_ABOUT.get(status, ()) if status in shared else ()
+        each_once = list({error.code: error for error in (*common, *errors)}.values())
+        if not common or len(each_once) > len(common):
+            adding = _adding(declared, status, each_once, schemas)
+            own[str(status)] = _response(status, [_body(error) for error in each_once], adding)
+    if any(isinstance(error, TooManyRequests) for errors in found.values() for error in errors):
+        own[str(http.status_of(TooManyRequests))] = _reference(_LIMITED)
+    return {str(status): _reference(_SHARED[status]) for status in shared} | own
+
+
+def _reference(response: str) -> Json:
+    return {"$ref": f"#/components/responses/{response}"}
 
 
 def _by_what_it_takes(operation: Json) -> Iterable[HoldfastError]:
@@ -218,7 +260,8 @@ def _kinds(kind: type[HoldfastError]) -> Iterable[type[HoldfastError]]:
         yield from _kinds(narrower)
 
 
-_KINDS = {kind.code: kind for kind in _kinds(HoldfastError)}
+_KINDS: dict[str, Callable[[], HoldfastError]] = {kind.code: kind for kind in _kinds(HoldfastError)}
+_KINDS[TooManyRequests.code] = lambda: TooManyRequests(limit=10, window=60, retry_after=17)
 
 
 def _fault(operation: Json) -> Fault:

@@ -2,14 +2,17 @@
 
 import json
 from collections.abc import Iterator
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
 import pytest
 import schemathesis
 from jsonschema import Draft202012Validator, FormatChecker
+from pydantic import BaseModel
 
 from holdfast.platform import http
+from holdfast.platform.access import ROUTES
 from local import openapi, template
 from local.openapi_examples import example_of
 from local.terminal import Failure
@@ -18,6 +21,12 @@ from tests.handlers.gateway import FUNCTIONS, load
 DOCUMENT: dict[str, Any] = json.loads(openapi.DOCUMENT.read_text())
 READING_POSTS = {"/api/v1/bookings/check-availability"}
 """Ask by POST, and write nothing that could be written twice."""
+
+PUBLIC = {
+    f"{method} {path}" for path, methods in ROUTES.items() for method, access in methods.items() if access.is_public
+}
+ABOUT_NO_TENANT = {*openapi.STATIC, "GET /api/v1/health", "GET /api/users/currentuser"}
+"""Public routes that show nothing of a tenant, or go by the credential alone."""
 
 TOLD_BY_PROVIDERS = {"/sandbox/{tenant}/payments/{payment_id}", "/webhooks/{provider}/{tenant}"}
 """Take each event, or what a payment is in, once; their senders know of no keys."""
@@ -69,9 +78,50 @@ def test_the_documentation_function_carries_the_one_committed_document() -> None
     assert (FUNCTIONS / "documentation" / "openapi.json").resolve() == openapi.DOCUMENT
 
 
-def test_the_catch_all_knows_exactly_the_routes_of_the_document() -> None:
+def test_the_table_of_who_may_call_what_has_exactly_the_routes_of_the_document() -> None:
     documented = {path: sorted(map(str.upper, methods)) for path, methods in DOCUMENT["paths"].items()}
-    assert documented == load("unknown_route").ROUTES
+    assert documented == {path: sorted(methods) for path, methods in ROUTES.items()}
+
+
+@pytest.mark.parametrize(("path", "method", "operation"), operations())
+def test_every_route_says_whose_it_is(path: str, method: str, operation: dict[str, Any]) -> None:
+    access = ROUTES[path][method.upper()]
+    if access.is_public:
+        assert not {"x-roles", "x-scope"} & set(operation)
+        return
+    assert operation["x-roles"] == sorted(access.roles)
+    assert operation["x-scope"] == f"{access.area}:{'read' if method == 'get' else 'write'}"
+    assert operation["x-looked-at-anew"] is access.is_looked_at_anew
+    refused = resolved(operation["responses"]["403"])["content"][http.JSON]["examples"]
+    assert {"forbidden", "tenant_suspended"} <= set(refused)
+
+
+def test_every_tag_is_explained_and_every_explained_one_used() -> None:
+    used = {
+        tag for methods in DOCUMENT["paths"].values() for operation in methods.values() for tag in operation["tags"]
+    }
+    assert used == set(openapi.TAGS) == {tag["name"] for tag in DOCUMENT["tags"]}
+
+
+def test_no_two_bodies_have_one_name() -> None:
+    """The functions' documents are merged: the later of two of a name would stand for both."""
+    for folder in FUNCTIONS.iterdir():
+        if (folder / "app.py").is_file():
+            load(folder.name)
+    found: dict[str, set[str]] = {}
+    for kind in (*narrower(BaseModel), *narrower(Enum)):
+        if kind.__name__ in DOCUMENT["components"]["schemas"] and kind.__module__.startswith(
+            ("functions.", "holdfast.")
+        ):
+            found.setdefault(kind.__name__, set()).add(kind.__module__)
+    assert {name: modules for name, modules in found.items() if len(modules) > 1} == {}
+    assert len(found) > 100
+
+
+def narrower(kind: type[Any]) -> Iterator[type[Any]]:
+    for direct in kind.__subclasses__():
+        yield direct
+        yield from narrower(direct)
 
 
 def test_the_template_has_exactly_the_routes_of_the_document_and_the_same_ones_are_public() -> None:
@@ -83,11 +133,13 @@ def test_the_template_has_exactly_the_routes_of_the_document_and_the_same_ones_a
         for event in resource["Properties"].get("Events", {}).values():
             if event["Type"] == "Api":
                 route = event["Properties"]
+                if route["Method"].lower() == "options":
+                    continue
                 deployed.setdefault(route["Path"], set()).add(route["Method"].lower())
                 if route.get("Auth", {}).get("Authorizer") == "NONE":
                     public.add(f"{route['Method']} {route['Path']}")
     assert deployed == {path: set(methods) for path, methods in DOCUMENT["paths"].items()}
-    assert public == openapi.PUBLIC
+    assert {f"{method.upper()} {path}" for method, path in (route.split() for route in public)} == PUBLIC
 
 
 @pytest.mark.parametrize(("path", "method", "operation"), operations())
@@ -122,10 +174,11 @@ def test_every_route_documents_what_the_gateway_and_the_wrapper_answer(
     statuses = set(operation["responses"])
     parameters = operation.get("parameters", [])
     route = f"{method.upper()} {path}"
-    public = route in openapi.PUBLIC
+    public = route in PUBLIC
     assert {"429", "500", "502", "504"} <= statuses
-    assert operation["security"] == ([] if public else [{"bearer": []}])
-    assert {"401", "403"} & statuses == (set() if public else {"401", "403"})
+    optional = route in openapi.OPTIONALLY_SECURED
+    assert operation["security"] == ([{"bearer": []}, {}] if optional else [] if public else [{"bearer": []}])
+    assert public or {"401", "403"} <= statuses
     assert ("503" in statuses) == (route not in openapi.STATIC)
     assert ({"413", "415"} <= statuses) == (method in ("post", "put", "patch"))
     assert ("400" in statuses) == (bool(parameters) or "requestBody" in operation)
@@ -164,8 +217,81 @@ def test_public_routes_that_show_a_tenants_things_are_told_whose() -> None:
         for method, operation in methods.items():
             told = [parameter for parameter in operation.get("parameters", []) if parameter["name"] == "X-Tenant-Id"]
             route = f"{method.upper()} {path}"
-            asked = route in openapi.PUBLIC - openapi.STATIC - {"GET /api/v1/health"} and "{tenant}" not in path
+            asked = route in PUBLIC - ABOUT_NO_TENANT and "{tenant}" not in path
             assert bool(told) == asked, route
+            if asked:
+                assert "tenant_required" in resolved(operation["responses"]["400"])["content"][http.JSON]["examples"]
+                assert "tenant_not_found" in resolved(operation["responses"]["404"])["content"][http.JSON]["examples"]
+
+
+@pytest.mark.parametrize(("path", "method", "operation"), operations())
+def test_who_asks_for_a_captcha_says_how_to_bring_it_and_how_it_is_refused(
+    path: str, method: str, operation: dict[str, Any]
+) -> None:
+    brought = [one for one in operation.get("parameters", []) if one["name"] == "X-Captcha-Token"]
+    refused = {
+        code: status
+        for status, response in operation["responses"].items()
+        for code in resolved(response)["content"].get(http.JSON, {}).get("examples", {})
+        if code.startswith("captcha_")
+    }
+    asked = {"captcha_required": "400", "captcha_failed": "403", "captcha_unavailable": "503"}
+    assert refused == (asked if brought else {})
+
+
+CAPTCHA = {
+    "post /api/checkout",
+    "put /api/checkout",
+    "post /api/orders",
+    "post /api/reserve",
+    "post /api/reserve/bulk",
+    "post /api/v1/bookings",
+    "post /api/v1/reservations",
+    "post /api/v1/reservations/{reservation_id}/checkout",
+    "post /api/v1/venues/{venue_id}/bookings",
+}
+
+
+def test_whatever_holds_or_buys_may_ask_for_a_captcha_and_counts() -> None:
+    """`POST /api/payments` pays for what an order holds, which was asked for its captcha then."""
+    asking = {
+        f"{method} {path}"
+        for path, methods in DOCUMENT["paths"].items()
+        for method, operation in methods.items()
+        if any(one["name"] == "X-Captcha-Token" for one in operation.get("parameters", []))
+    }
+    assert asking - {"post /api/payments"} == CAPTCHA
+    for route in CAPTCHA:
+        method, path = route.split()
+        assert DOCUMENT["paths"][path][method]["responses"]["429"]["$ref"].endswith("/LimitReached"), route
+
+
+def test_a_limit_that_is_reached_is_told_in_headers() -> None:
+    headers = DOCUMENT["components"]["responses"]["LimitReached"]["headers"]
+    assert set(headers) == {
+        "X-Request-Id",
+        "Retry-After",
+        "RateLimit-Limit",
+        "RateLimit-Remaining",
+        "RateLimit-Reset",
+    }
+    counted = {
+        path.removeprefix("/api/users/")
+        for path, methods in DOCUMENT["paths"].items()
+        for operation in methods.values()
+        if operation["responses"]["429"]["$ref"].endswith("/LimitReached") and path.startswith("/api/users/")
+    }
+    assert counted == {
+        "confirm",
+        "confirm/resend",
+        "forgot-password",
+        "password",
+        "reset-password",
+        "signin",
+        "signin/answer",
+        "signup",
+        "totp/confirm",
+    }
 
 
 def test_the_address_that_two_older_systems_share_refuses_each_in_its_own_way() -> None:
