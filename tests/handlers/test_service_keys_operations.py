@@ -36,6 +36,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
     def ran(main: Callable[[], int], *arguments: str, stack: str = STACK) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["script", "--stack", stack, *arguments])
+        capsys.readouterr()
         code = main()
         said = capsys.readouterr()
         return code, said.out.strip(), said.err.strip()
