@@ -13,6 +13,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from pydantic import AfterValidator, BaseModel, Field, StrictInt, StrictStr
 from pydantic_core import PydanticCustomError
 
+from holdfast.abuse.captcha.gate import REFUSALS, RESERVE, gate_of
 from holdfast.catalogue.halls import availability, booking_endings, booking_pages, bookings, moments, venues
 from holdfast.catalogue.halls.booking_pages import Filters
 from holdfast.catalogue.halls.booking_views import Booking, Customer
@@ -48,6 +49,7 @@ from holdfast.platform.errors import (
     NotRefundable,
     Refused,
     TimeConflict,
+    TooManyRequests,
     UserNotFound,
     VenueNotFound,
 )
@@ -55,6 +57,7 @@ from holdfast.platform.fields import OptionalKey, RequiredKey, UserId, VenueId
 from holdfast.platform.settings import BookingsSettings, settings
 from holdfast.platform.workflows import StepFunctions
 from holdfast.reservations.engine import Engine, HoldLengths
+from holdfast.reservations.gate import answered
 from holdfast.reservations.idempotency import KeyedRequest, hash_of
 
 app = APIGatewayRestResolver(
@@ -147,7 +150,16 @@ def directory() -> Directory:
     return Directory(connect(settings(BookingsSettings).identity_table_name))
 
 
-_booked = http.answers(201, "The time is held.", VenueNotFound, TimeConflict, AmountMismatch, adding=BookingRefusal)
+_booked = http.answers(
+    201,
+    "The time is held.",
+    VenueNotFound,
+    TimeConflict,
+    AmountMismatch,
+    TooManyRequests,
+    *REFUSALS,
+    adding=BookingRefusal,
+)
 
 
 @app.post("/api/v1/bookings", status_code=201, tags=["bookings"], summary="Book a time", responses=_booked)
@@ -263,6 +275,10 @@ def _book(body: VenueBookingBody, venue_id: str, idempotency_key: str) -> Bookin
         return known
     venue = venues.get(engine(), caller.tenant, venue_id)
     span = _span(body, venue)
+    gate = gate_of(caller, http.captcha_token_of(app), RESERVE, http.address_of(app))
+    known = answered(gate, lambda: bookings.replayed(engine(), keyed)) if gate is not None else None
+    if known is not None:
+        return known
     customer, is_new = _customer(caller, body)
     wish = Wish(
         keyed=keyed,
@@ -276,6 +292,7 @@ def _book(body: VenueBookingBody, venue_id: str, idempotency_key: str) -> Bookin
         total_minor=body.total_amount_cents,
         meta=None if body.meta is None else json.dumps(body.meta),
         policy=caller.policy,
+        gate=gate,
     )
     try:
         return bookings.book(engine(), wish)

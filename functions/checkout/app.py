@@ -6,6 +6,7 @@ from typing import Annotated
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.openapi.params import Path
 
+from holdfast.abuse.captcha.gate import CHECK_OUT, REFUSALS, gate_of
 from holdfast.checkout import buyer_answers, deals, opening, orders
 from holdfast.checkout.charges import key_of_attempt
 from holdfast.checkout.checkout_wire import CheckoutBody, MarketplacePayment, MarketplacePaymentBody
@@ -27,6 +28,7 @@ from holdfast.platform.errors import (
     ProviderNotUsed,
     ReservationNotFound,
     ReservationOver,
+    TooManyRequests,
     Unavailable,
 )
 from holdfast.platform.fields import OptionalKey, RequiredKey
@@ -91,6 +93,8 @@ def _providers() -> ProvidersUsed:
             CheckoutUnderWay,
             PaymentRequired,
             ProviderNotUsed,
+            TooManyRequests,
+            *REFUSALS,
         ),
     },
 )
@@ -109,9 +113,9 @@ def check_out(
         record.user_id,
         "check-out-reservation",
         idempotency_key,
-        hash_of([reservation_id, body.model_dump(mode="json")]),
+        hash_of([reservation_id, body.model_dump(mode="json", exclude={"captcha_token"})]),
     )
-    order = _opened(caller, record, wanted, keyed)
+    order = _opened(caller, record, wanted, keyed, body.captcha_token)
     order = _waited(order, seconds_of(prefer))
     return Response(202 if order.status in UNDER_WAY else 200, http.JSON, shown(order, engine().clock.now()))
 
@@ -129,6 +133,8 @@ def check_out(
         PaymentFailed,
         CheckoutUnderWay,
         ProviderNotUsed,
+        TooManyRequests,
+        *REFUSALS,
         conflict=400,
     ),
 )
@@ -171,7 +177,11 @@ def _held(caller: Caller, reservation_id: str) -> ReservationItem:
 
 
 def _opened(
-    caller: Caller, record: ReservationItem, wanted: PaymentChoice | None, keyed: KeyedRequest | None
+    caller: Caller,
+    record: ReservationItem,
+    wanted: PaymentChoice | None,
+    keyed: KeyedRequest | None,
+    captcha_token: str | None = None,
 ) -> OrderItem:
     """Open the order that buys a reservation, start its workflow, and return it; or the one that the key opened."""
     known = keyed.replay(engine().store) if keyed else None
@@ -181,7 +191,8 @@ def _opened(
     if answered is not None:
         return answered
     choice = opening.choose(caller.roles, _providers().of(caller.tenant), wanted, reading.total_of(record))
-    clearance = Clearance(limits_beside(record.key), caller.policy)
+    gate = gate_of(caller, http.captcha_token_of(app) or captcha_token, CHECK_OUT, http.address_of(app))
+    clearance = Clearance(limits_beside(record.key), caller.policy, gate)
     if record.life is not None:
         clearance.let_in()
         record = deals.whole_hold(engine(), record)

@@ -14,6 +14,7 @@ from typing import Literal
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from pydantic import BaseModel, Field
 
+from holdfast.abuse.captcha.gate import REFUSALS, RESERVE, gate_of
 from holdfast.catalogue.products.facts import ProductFacts
 from holdfast.platform import http
 from holdfast.platform.dynamodb import connect
@@ -22,6 +23,7 @@ from holdfast.platform.errors import (
     NoReservation,
     Refused,
     TooManyLines,
+    TooManyRequests,
 )
 from holdfast.platform.fields import (
     OptionalKey,
@@ -121,6 +123,8 @@ _answers = partial(http.answers, 200, conflict=400)
         Refused,
         TooManyLines,
         MixedCurrencies,
+        TooManyRequests,
+        *REFUSALS,
         adding=DealBulkRefusal,
     ),
 )
@@ -136,7 +140,8 @@ def reserve_bulk(body: DealBulkBody, idempotency_key: OptionalKey = None) -> Dea
         LineRequest("product", f"items.{number}", line.quantity, product_id=line.product_id)
         for number, line in enumerate(body.items)
     ]
-    request = DealRequest(caller.tenant, user, lines, keyed, caller.policy)
+    gate = gate_of(caller, http.captcha_token_of(app), RESERVE, http.address_of(app))
+    request = DealRequest(caller.tenant, user, lines, keyed, caller.policy, gate)
     try:
         held = deal_holds.reserve(engine(), lambda _: catalogue(), request)
     except Refused as refused:

@@ -15,6 +15,7 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from pydantic import BaseModel
 
+from holdfast.abuse.captcha.gate import REFUSALS, RESERVE, gate_of
 from holdfast.catalogue.listings import listings, lists, orders
 from holdfast.catalogue.listings.lines import ListingRoom
 from holdfast.catalogue.listings.listings import Listing, Offer
@@ -39,6 +40,7 @@ from holdfast.platform.errors import (
     TicketLocked,
     TicketNotFound,
     TicketReserved,
+    TooManyRequests,
 )
 from holdfast.platform.fields import OptionalKey, UserIdInQuery
 from holdfast.platform.items import ReservationItem
@@ -146,7 +148,15 @@ def change_ticket(ticket_id: TicketInPath, body: ResaleTicketBody) -> ResaleTick
     status_code=201,
     tags=["marketplace"],
     summary="Order a ticket",
-    responses=_answers(201, "The ticket is locked for its buyer.", TicketNotFound, TicketReserved, Refused),
+    responses=_answers(
+        201,
+        "The ticket is locked for its buyer.",
+        TicketNotFound,
+        TicketReserved,
+        Refused,
+        TooManyRequests,
+        *REFUSALS,
+    ),
 )
 def create_order(body: ResaleOrderBody, idempotency_key: OptionalKey = None) -> ResaleOrder:
     """Lock a ticket for its buyer, at its price; nobody buys their own."""
@@ -158,6 +168,7 @@ def create_order(body: ResaleOrderBody, idempotency_key: OptionalKey = None) -> 
         idempotency_key=idempotency_key or token_hex(16),
         body_hash=_hash_of(body),
         policy=caller.policy,
+        gate=gate_of(caller, http.captcha_token_of(app), RESERVE, http.address_of(app)),
     )
     return _order(orders.create(engine(), rooms, purchase))
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 
+from holdfast.abuse.captcha.gate import REFUSALS, RESERVE, gate_of
 from holdfast.catalogue.products.facts import ProductFacts
 from holdfast.platform import http, page_tokens
 from holdfast.platform.dynamodb import connect
@@ -21,6 +22,7 @@ from holdfast.platform.errors import (
     ReservationNotFound,
     ReservationOver,
     TooManyLines,
+    TooManyRequests,
 )
 from holdfast.platform.fields import OptionalKey, RequiredKey, UserInQuery
 from holdfast.platform.items import ReservationItem
@@ -99,13 +101,15 @@ def _ticket_types() -> "TicketTypeFacts":
     status_code=201,
     tags=["reservations"],
     summary="Hold a cart",
-    responses=http.answers(201, "All lines are held.", Refused, TooManyLines, MixedCurrencies),
+    responses=http.answers(
+        201, "All lines are held.", Refused, TooManyLines, MixedCurrencies, TooManyRequests, *REFUSALS
+    ),
 )
 def create(
     body: ReservationBody,
     idempotency_key: RequiredKey,
 ) -> Reservation:
-    """Hold all lines or none; the same key and body give the same answer."""
+    """Hold all lines or none; the same key and body give the same answer, with or without a captcha."""
     caller = http.caller_of(app)
     user = caller.acting_for(body.user_id)
     longest = engine().lengths.under(caller.policy).longest
@@ -116,10 +120,11 @@ def create(
         user=user,
         route="reservations",
         idempotency_key=idempotency_key,
-        body_hash=hash_of(body.model_dump(mode="json")),
+        body_hash=hash_of(body.model_dump(mode="json", exclude={"captcha_token"})),
         lines=[_line(line, f"items.{number}") for number, line in enumerate(body.items)],
         hold_seconds=body.hold_seconds,
         policy=caller.policy,
+        gate=gate_of(caller, http.captcha_token_of(app) or body.captcha_token, RESERVE, http.address_of(app)),
     )
     record = hold(engine(), room, request)
     return shown(record, State(record.status))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from aws_lambda_powertools.event_handler.openapi.params import Path
 
+from holdfast.abuse.captcha.gate import CHECK_OUT, REFUSALS, RESERVE, gate_of
 from holdfast.catalogue.products.facts import ProductFacts
 from holdfast.checkout import deals, purchases
 from holdfast.checkout.wire import (
@@ -52,6 +53,7 @@ from holdfast.platform.errors import (
     SeatsNotHeld,
     TicketTypeNotFound,
     TooManyLines,
+    TooManyRequests,
 )
 from holdfast.platform.fields import OptionalKey
 from holdfast.platform.items import LineMap
@@ -63,6 +65,7 @@ from holdfast.reservations import deal_holds
 from holdfast.reservations.deal_holds import DealRequest
 from holdfast.reservations.deal_wire import shown
 from holdfast.reservations.engine import Engine, HoldLengths, LineRequest, Room
+from holdfast.reservations.gate import Gate
 from holdfast.reservations.holding import HoldRequest, hold
 from holdfast.reservations.idempotency import KeyedRequest, hash_of
 from holdfast.reservations.reading import line_price
@@ -117,15 +120,21 @@ def _ticket_types() -> "TicketTypeFacts":
     tags=["flash deals", "event tickets"],
     summary="Hold more of a product, or tickets to an event",
     responses={
-        **http.answers(200, "What the user now holds of it.", Refused, MixedCurrencies, TooManyLines, conflict=_DEALS),
+        **http.answers(
+            200,
+            "What the user now holds of it.",
+            Refused,
+            MixedCurrencies,
+            TooManyLines,
+            TooManyRequests,
+            *REFUSALS,
+            conflict=_DEALS,
+        ),
         **http.answers(200, "What the user now holds of it.", Refused, TicketTypeNotFound, adding=SeatsRefusal),
     },
 )
 def reserve(body: ReserveBody, idempotency_key: OptionalKey = None) -> DealHoldAnswer | TicketsHeldAnswer:
-    """Add to what the user holds of a product, and renew its time; or hold all seats and tickets that are named.
-
-    A captcha's token may be sent with tickets: no tenant demands one, so it is not looked at.
-    """
+    """Add to what the user holds of a product, and renew its time; or hold all seats and tickets that are named."""
     caller = http.caller_of(app)
     user = caller.acting_for(body.user_id)
     if isinstance(body, TicketsBody):
@@ -133,7 +142,8 @@ def reserve(body: ReserveBody, idempotency_key: OptionalKey = None) -> DealHoldA
     http.refuse_with(app, _DEALS)
     keyed = _keyed(caller, user, "reserve", idempotency_key, body)
     lines = [LineRequest("product", "quantity", body.quantity, product_id=body.product_id)]
-    held = deal_holds.reserve(engine(), room, DealRequest(caller.tenant, user, lines, keyed, caller.policy))
+    request = DealRequest(caller.tenant, user, lines, keyed, caller.policy, _gate(caller, RESERVE))
+    held = deal_holds.reserve(engine(), room, request)
     return DealHoldAnswer(data=shown(user, held[0]), message="Reserved.")
 
 
@@ -151,6 +161,8 @@ def reserve(body: ReserveBody, idempotency_key: OptionalKey = None) -> DealHoldA
             TooManyLines,
             PaymentRequired,
             PaymentFailed,
+            TooManyRequests,
+            *REFUSALS,
             conflict=_DEALS,
         ),
         **http.answers(200, "The order, or the purchase.", SeatsNotHeld, PaymentFailed),
@@ -168,7 +180,8 @@ def check_out(body: CheckoutBody, idempotency_key: OptionalKey = None) -> DealOr
         return _buy_tickets(caller, user, body, keyed)
     http.refuse_with(app, _DEALS)
     wanted = (body.product_id, body.quantity, body.total_amount)
-    purchase = deals.Purchase(caller.tenant, user, caller.roles, *wanted, keyed, caller.policy)
+    gate = _gate(caller, CHECK_OUT)
+    purchase = deals.Purchase(caller.tenant, user, caller.roles, *wanted, keyed, caller.policy, gate)
     order = deals.check_out(engine(), workflows(), purchase)
     data = DealOrderData(
         id=order.id,
@@ -188,7 +201,15 @@ def check_out(body: CheckoutBody, idempotency_key: OptionalKey = None) -> DealOr
     tags=["event tickets"],
     summary="Buy tickets that are held",
     responses=http.answers(
-        200, "The purchase.", SeatsNotHeld, MixedCurrencies, TooManyLines, PaymentRequired, PaymentFailed
+        200,
+        "The purchase.",
+        SeatsNotHeld,
+        MixedCurrencies,
+        TooManyLines,
+        PaymentRequired,
+        PaymentFailed,
+        TooManyRequests,
+        *REFUSALS,
     ),
 )
 def check_out_tickets(body: TicketsCheckoutBody, idempotency_key: OptionalKey = None) -> PurchaseAnswer:
@@ -260,6 +281,7 @@ def _hold_tickets(caller: Caller, user: str, body: TicketsBody, idempotency_key:
         body_hash=_hash_of(body),
         lines=lines,
         policy=caller.policy,
+        gate=_gate(caller, RESERVE, body.captcha_token),
     )
     seats = {
         line.field: seat_name(body.event_id, line.ticket_type_id, line.row, line.seat)
@@ -283,8 +305,14 @@ def _hold_tickets(caller: Caller, user: str, body: TicketsBody, idempotency_key:
 
 
 def _buy_tickets(caller: Caller, user: str, body: TicketsBody, keyed: KeyedRequest | None) -> PurchaseAnswer:
-    wish = purchases.TicketPurchase(caller.tenant, user, caller.roles, lines_of(body), keyed, caller.policy)
+    gate = _gate(caller, CHECK_OUT, body.captcha_token)
+    wish = purchases.TicketPurchase(caller.tenant, user, caller.roles, lines_of(body), keyed, caller.policy, gate)
     return PurchaseAnswer(message="Bought.", purchase_id=purchases.check_out(engine(), workflows(), wish).id)
+
+
+def _gate(caller: Caller, action: str, token: str | None = None) -> Gate | None:
+    """Return the gate that the present request has to pass, with the token of its header or else that of its body."""
+    return gate_of(caller, http.captcha_token_of(app) or token, action, http.address_of(app))
 
 
 def _keyed(

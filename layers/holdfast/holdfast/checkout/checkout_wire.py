@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StrictStr
 from pydantic.alias_generators import to_camel
 
-from holdfast.platform.fields import TicketId
+from holdfast.platform.fields import CaptchaToken, TicketId
 
 ProviderName = Annotated[
     StrictStr,
@@ -46,6 +46,7 @@ class CheckoutBody(BaseModel):
     model_config = ConfigDict(extra="forbid", defer_build=True)
 
     payment: PaymentBody | None = Field(None, description="May be left out where everything is free.")
+    captcha_token: CaptchaToken | None = Field(None, examples=[None])
 
 
 class MarketplacePaymentBody(BaseModel):

@@ -7,12 +7,13 @@ built when the first request needs them, and not while a function starts.
 from typing import Annotated, Literal
 
 from aws_lambda_powertools.event_handler.openapi.params import Body
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, StrictStr, Tag
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 from pydantic.alias_generators import to_camel
 
 from holdfast.checkout.purchases import PurchaseState
 from holdfast.platform.errors import Fault, Malformed
 from holdfast.platform.fields import (
+    CaptchaToken,
     Currency,
     DecimalNumber,
     EventId,
@@ -137,9 +138,7 @@ class TicketsBody(_Body):
     seat_details: list[TicketsOfType] = Field(
         min_length=1, max_length=100, description="At most 20 seats and counted types in all."
     )
-    captcha_token: Annotated[StrictStr, Field(max_length=4096)] | None = Field(
-        None, description="Of no consequence where the tenant demands no captcha.", examples=[None]
-    )
+    captcha_token: CaptchaToken | None = Field(None, examples=[None])
 
 
 ReserveBody = Annotated[

@@ -68,6 +68,16 @@ SeatLabel = Annotated[
 ]
 """A row or a seat; older clients send numbers."""
 
+CaptchaToken = Annotated[
+    StrictStr,
+    Field(
+        max_length=8_192,
+        description="A captcha's token, where the tenant asks for captchas; it may come in X-Captcha-Token instead.",
+        examples=["03AFcWeA5dqv"],
+    ),
+]
+"""What a captcha provider gave a page; how long it may be is `holdfast.abuse.captcha.gate`'s to say."""
+
 TicketId = Annotated[
     StrictStr, Field(pattern=_TICKET, description="A resale ticket's id.", examples=["19a9f5c1c3a0123456789abc"])
 ]

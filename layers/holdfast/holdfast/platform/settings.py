@@ -137,14 +137,18 @@ class LongestHoldSettings(TableSettings):
     hold_seconds_max: int = Field(alias="HOLD_SECONDS_MAX", ge=1, le=86_400)
 
 
-class FlashDealsSettings(LongestHoldSettings):
+class HoldSettings(LongestHoldSettings):
     """The table, and how long a hold lasts, in seconds: unless anything else is set, and at most."""
 
     hold_seconds: int = Field(alias="HOLD_SECONDS", ge=1, le=86_400)
 
 
+class FlashDealsSettings(HoldSettings, SecretSettings):
+    """The table, how long a hold lasts, and where the secrets of captchas are."""
+
+
 class ReserveAndCheckoutSettings(FlashDealsSettings, CheckoutWorkflowSettings):
-    """The table, how long a hold lasts, in seconds, and the checkout's state machine."""
+    """The same, and the checkout's state machine."""
 
 
 class ListingHoldSettings(LongestHoldSettings):
@@ -169,7 +173,7 @@ class TenantOwnSettings(
     PublicTableSettings,
     ProviderNameSettings,
     CurrencySettings,
-    FlashDealsSettings,
+    HoldSettings,
     ListingHoldSettings,
     VenueHoldSettings,
 ):
@@ -191,8 +195,11 @@ class EventsSettings(CurrencySettings):
     """The table, and the currency of a ticket type that names none."""
 
 
-class MarketplaceSettings(ListingHoldSettings, CurrencySettings, CheckoutWorkflowSettings):
-    """The table, how long an order locks a ticket, in seconds, the currency of tickets, and the checkout's machine."""
+class MarketplaceSettings(ListingHoldSettings, CurrencySettings, CheckoutWorkflowSettings, SecretSettings):
+    """The table, how long an order locks a ticket, in seconds, the currency of tickets, and the checkout's machine.
+
+    With them comes where the secrets of captchas are.
+    """
 
 
 class UsersSettings(UserPoolSettings):
@@ -211,8 +218,11 @@ class TenantsSettings(UserPoolSettings):
     """Where tenants and people are kept, and the pool in which accounts are."""
 
 
-class BookingsSettings(VenueHoldSettings, IdentitySettings, WorkflowSettings):
-    """The table, how long a hall is held, in seconds, where customers are kept, and both state machines."""
+class BookingsSettings(VenueHoldSettings, IdentitySettings, WorkflowSettings, SecretSettings):
+    """The table, how long a hall is held, in seconds, where customers are kept, and both state machines.
+
+    With them comes where the secrets of captchas are.
+    """
 
 
 class ExpiryQueueSettings(Settings):

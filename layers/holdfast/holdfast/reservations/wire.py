@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from holdfast.platform.clock import to_text
 from holdfast.platform.fields import (
+    CaptchaToken,
     Currency,
     EventId,
     Instant,
@@ -141,6 +142,7 @@ class ReservationBody(BaseModel):
         description="How long to hold, up to what the kinds in the cart allow; unless given as the shortest of them.",
         examples=[600],
     )
+    captcha_token: CaptchaToken | None = Field(None, examples=[None])
 
 
 class _ShownLine(BaseModel):

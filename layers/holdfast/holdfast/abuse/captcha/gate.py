@@ -24,6 +24,9 @@ RESERVE = "reserve"
 CHECK_OUT = "checkout"
 """What pages ask captchas for; providers call it the action."""
 
+REFUSALS = (CaptchaRequired, CaptchaFailed, CaptchaUnavailable)
+"""What the gate refuses with, for what routes declare of their answers."""
+
 _LONGEST_TOKEN = 8_192
 """Characters; the longest that is known of is half as long, and headers carry little more."""
 
