@@ -29,6 +29,8 @@ _SETTINGS = {
     "VENUE_HOLD_SECONDS": "900",
 }
 _LINES = 10
+_LIMIT = {"reserves_per_minute": 10}
+_PATIENCE = {"patience": {"after": 3, "shortest_seconds": 60, "forget_seconds": 86_400}}
 
 Line = dict[str, Any]
 
@@ -59,16 +61,16 @@ class Shop:
         Return what names the seats' type in a line, and the line that wants one of the standing.
         """
         event = self._send("events", "/api/events", {"name": "Gala", "date": _moment(1000), "venue": "Old Theatre"})
-        path = f"/api/events/{event['id']}"
+        path, resource = f"/api/events/{event['id']}", "/api/events/{event_id}"
         stalls, standing = (
-            str(self._send("events", f"{path}/ticket-types", kind)["ticketTypeId"])
+            str(self._send("events", f"{path}/ticket-types", kind, f"{resource}/ticket-types")["ticketTypeId"])
             for kind in (
                 {"ticketType": "Stalls", "price": "80", "numbered": True},
                 {"ticketType": "Standing", "price": "30", "numbered": False, "quantity": 100},
             )
         )
         rows = [{"rowNumber": row, "seatNumbers": list(range(1, 11))} for row in range(1, 11)]
-        self._send("events", f"{path}/seats", {"ticketTypeId": stalls, "rows": rows})
+        self._send("events", f"{path}/seats", {"ticketTypeId": stalls, "rows": rows}, f"{resource}/seats")
         named = {"event_id": str(event["id"]), "ticket_type_id": stalls}
         return named, {**named, "ticket_type_id": standing, "kind": "ticket", "quantity": 1}
 
@@ -84,16 +86,16 @@ class Shop:
         start, end = (_moment(240, hour) for hour in (first_hour, first_hour + 3))
         return {"kind": "venue", "venue_id": str(venue["id"]), "start": start, "end": end}
 
-    def reserve(self, *lines: Line) -> Counts:
-        """Hold these lines for a new user, and return what that cost."""
+    def reserve(self, *lines: Line, **policy: Any) -> Counts:
+        """Hold these lines for a new user of a tenant that has set this, and return what that cost."""
         with counted(self._reservations.engine().store._connection) as counting:
-            answer = self._reservations.handler(reserve_event(uuid.uuid4().hex, list(lines)), Context())
+            answer = self._reservations.handler(reserve_event(uuid.uuid4().hex, list(lines), **policy), Context())
         if answer["statusCode"] != 201:
             raise Failure(f"the reserve was answered {answer['statusCode']} {answer['body']}")
         return Counts(counting.total, counting.write_units)
 
-    def _send(self, folder: str, path: str, body: dict[str, Any]) -> Any:
-        answer = self._modules[folder].handler(event("POST", path, body), Context())
+    def _send(self, folder: str, path: str, body: dict[str, Any], resource: str | None = None) -> Any:
+        answer = self._modules[folder].handler(event("POST", path, body, resource), Context())
         if answer["statusCode"] not in (200, 201):
             raise Failure(f"{path} was answered {answer['statusCode']} {answer['body']}")
         return json.loads(answer["body"])
@@ -148,6 +150,7 @@ def _of_products(shop: Shop) -> Sequence[Row]:
     for line in (plain, limited):
         shop.reserve(line)
     one, one_limited = shop.reserve(plain), shop.reserve(limited)
+    paced, watched = shop.reserve(plain, **_LIMIT), shop.reserve(limited, **_LIMIT, **_PATIENCE)
     return [
         Row(
             "DynamoDB requests to reserve one line, warm",
@@ -160,6 +163,18 @@ def _of_products(shop: Shop) -> Sequence[Row]:
             one_limited.write_units, 8, 7,
             "The same, for a product with max_per_user.",
         ),
+        Row(
+            "DynamoDB requests for it, with a limit a minute on each user",
+            paced.requests, 1, 1,
+            "The same, for a tenant that has set reserves_per_minute.",
+        ),
+        Row("Write units for it, with a limit a minute", paced.write_units, 8, 7, _HOW + _UNITS),
+        Row(
+            "DynamoDB requests for it, with both, and patience for holds that lapse",
+            watched.requests, 1, 1,
+            "The same, for a product with max_per_user, of a tenant that has set reserves_per_minute and patience.",
+        ),
+        Row("Write units for it, with all three", watched.write_units, 8, 7, _HOW + _UNITS),
     ]  # fmt: skip
 
 

@@ -35,9 +35,14 @@ class Context:
         return 10_000
 
 
-def reserve_event(user: str, items: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the event of a request to hold these lines for a user, under an idempotency key of its own."""
-    return event("POST", "/api/v1/reservations", {"items": items, "user_id": user})
+def reserve_event(user: str, items: list[dict[str, Any]], **policy: Any) -> dict[str, Any]:
+    """Return the event of a request to hold these lines for a user, under an idempotency key of its own.
+
+    `policy` is what the tenant has set.
+    """
+    made = event("POST", "/api/v1/reservations", {"items": items, "user_id": user})
+    made["requestContext"]["authorizer"]["settings"] = json.dumps(policy) if policy else ""
+    return made
 
 
 def product_line(product: str) -> dict[str, Any]:
@@ -45,11 +50,14 @@ def product_line(product: str) -> dict[str, Any]:
     return {"kind": "product", "product_id": product, "quantity": 1}
 
 
-def event(method: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
-    """Return the event of a request with this body, under an idempotency key of its own."""
+def event(method: str, path: str, body: dict[str, Any], resource: str | None = None) -> dict[str, Any]:
+    """Return the event of a request with this body, under an idempotency key of its own.
+
+    `resource` is the address as the API's routes have it; by itself the path is one.
+    """
     headers = _HEADERS | {"Idempotency-Key": uuid.uuid4().hex}
     return {
-        "resource": path,
+        "resource": resource or path,
         "path": path,
         "httpMethod": method,
         "headers": headers,
@@ -61,12 +69,19 @@ def event(method: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
         "requestContext": {
             "accountId": "000000000000",
             "apiId": "abcdefghij",
-            "authorizer": {"tenant": TENANT, "name": "key-0123456789ab", "roles": "admin service staff"},
+            "authorizer": {
+                "tenant": TENANT,
+                "name": "key-0123456789ab",
+                "roles": "admin service staff",
+                "scopes": "*",
+                "credential": "key:0123456789abcdef",
+                "settings": "",
+            },
             "httpMethod": method,
             "identity": {"sourceIp": "192.0.2.1", "userAgent": _HEADERS["User-Agent"]},
             "path": f"/prod{path}",
             "requestId": uuid.uuid4().hex,
-            "resourcePath": path,
+            "resourcePath": resource or path,
             "stage": "prod",
         },
         "body": json.dumps(body),
