@@ -25,7 +25,9 @@ _SETTINGS = {
     "EXTEND_SECONDS": "300",
     "HOLD_SECONDS": "600",
     "HOLD_SECONDS_MAX": "3600",
+    "IDENTITY_TABLE_NAME": "holdfast-identity",
     "LISTING_HOLD_SECONDS": "900",
+    "SECRETS_PREFIX": "/holdfast",
     "VENUE_HOLD_SECONDS": "900",
 }
 _LINES = 10
