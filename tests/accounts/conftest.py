@@ -121,9 +121,9 @@ def emulated(emulator: str) -> Emulated:
 @pytest.fixture
 def pool(emulated: Emulated, monkeypatch: pytest.MonkeyPatch) -> Iterator[AccountPool]:
     """The pool as the functions reach it."""
-    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": emulated.url, "AWS_DEFAULT_REGION": REGION}.items():
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    reached = {"AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER": emulated.url, "AWS_DEFAULT_REGION": REGION}
+    for name, value in (CREDENTIALS | reached).items():
         monkeypatch.setenv(name, value)
     user_pool.client.cache_clear()
     yield connect_client(emulated.pool_id, emulated.client_id)

@@ -1,11 +1,13 @@
 """Signing in and out: who is refused learns nothing, who signed out is out, who signs in again is in."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from holdfast.identity import people, sessions
+from holdfast.identity.accounts import holder_of
 from holdfast.platform.credentials import good_from
 from holdfast.platform.dynamodb import Contended, Delete, Put, Store
 from holdfast.platform.errors import Unauthorized
@@ -74,6 +76,16 @@ def test_an_unknown_account_and_a_wrong_password_are_told_alike_after_the_same_c
     assert found[0] == found[1]
     assert found[0][0][:2] == (400, {"success": False, "code": "bad_credentials", "error": found[0][0][1]["error"]})
     assert found[0][3] == [1.0]
+
+
+def test_an_address_that_is_nobodys_is_asked_for_by_an_id_of_its_own_that_nobody_has(site: Site) -> None:
+    user_id = site.confirmed()
+    asked = [holder_of(site.accounts, site.tenant, email) for email in (UNKNOWN, UNKNOWN, "another@example.com", ASHA)]
+    assert asked[0] == asked[1]
+    assert len(set(asked)) == 3
+    assert asked[3] == user_id
+    assert all(re.fullmatch("[a-z0-9]{1,64}", name) for name in asked)
+    assert not re.fullmatch("[0-9a-f]{24}", asked[0])
 
 
 @pytest.mark.parametrize(("slow", "waited"), [(0.0, 1.0), (0.3, 0.7), (0.999, 0.001), (1.0, 1.0), (1.25, 0.75)])
