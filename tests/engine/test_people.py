@@ -5,7 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from functools import partial
-from threading import Barrier, Lock
+from threading import Barrier, RLock
 from typing import Any
 
 import pytest
@@ -285,10 +285,10 @@ def test_each_tenant_has_people_of_its_own(directory: Directory) -> None:
 
 
 class OneAtATime:
-    """The pool in memory, of which one call is made at a time."""
+    """The pool in memory, of which one call is made at a time, with whatever a test lets happen within it."""
 
     def __init__(self) -> None:
-        self.memory, self._lock = InMemoryCognito(), Lock()
+        self.memory, self._lock = InMemoryCognito(), RLock()
 
     def __getattr__(self, operation: str) -> Callable[..., Any]:
         def call(**arguments: Any) -> Any:
