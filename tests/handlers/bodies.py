@@ -1,9 +1,10 @@
 """Every route that takes a body, with a body that it takes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from holdfast.platform.http import MAX_BODY_BYTES
+from holdfast.platform.tables import OPERATOR_TENANT
 from tests.handlers.gateway import Answer, Api
 
 
@@ -11,7 +12,8 @@ from tests.handlers.gateway import Answer, Api
 class Sending:
     """A request with a body of at most `most_bytes`.
 
-    It is `strict` where unknown fields are refused, `keyed` where a key is honoured.
+    It is `strict` where unknown fields are refused, `keyed` where a key is honoured and the answer said again. One that
+    is `public` names the tenant, and one of the `operators` is sent by them.
     """
 
     method: str
@@ -20,6 +22,8 @@ class Sending:
     success: int
     strict: bool = False
     keyed: bool = True
+    public: bool = False
+    operators: bool = False
     most_bytes: int = MAX_BODY_BYTES
 
     @property
@@ -29,12 +33,20 @@ class Sending:
 
     def send(self, api: Api, body: Any = None, **options: Any) -> Answer:
         """Send it with its own body or another, under the key `k` unless told otherwise."""
-        options = {"key": "k"} | options
-        return api.request(self.method, self.path, self.body if body is None else body, **options)
+        return self._request(api, options, body=self.body if body is None else body)
 
     def send_text(self, api: Api, text: str, **options: Any) -> Answer:
         """Send it with a body as it stands."""
-        return api.request(self.method, self.path, text=text, **({"key": "k"} | options))
+        return self._request(api, options, text=text)
+
+    def _request(self, api: Api, options: dict[str, Any], **sent: Any) -> Answer:
+        return self.sender(api).request(self.method, self.path, **({"key": "k"} | options | sent))
+
+    def sender(self, api: Api) -> Api:
+        """Return the API as those reach it who may send this."""
+        if self.operators:
+            return replace(api, tenant=OPERATOR_TENANT, roles="operator")
+        return replace(api, headers=api.headers | {"X-Tenant-Id": api.tenant}) if self.public else api
 
 
 _OF_A_SEAT_MAP = 1_048_576
@@ -91,6 +103,27 @@ SENDINGS = [
         201,
     ),
     Sending("POST", "/api/v1/users", {"name": "Asha", "phone": "9876543210", "email": "asha@example.com"}, 200),
+    Sending(
+        "POST",
+        "/api/users/signup",
+        {"email": "bina@example.com", "password": "correct-Horse-7", "name": "Bina Rao"},
+        201,
+        keyed=False,
+        public=True,
+    ),
+    Sending("POST", "/api/users/forgot-password", {"email": "bina@example.com"}, 202, keyed=False, public=True),
+    Sending("POST", "/api/v1/keys", {"label": "web shop", "roles": ["service"]}, 201, strict=True, keyed=False),
+    Sending("PATCH", "/api/v1/settings", {"hold_seconds": 300}, 200, strict=True, keyed=False),
+    Sending("PUT", "/api/v1/settings/payments", {"providers": ["sandbox"]}, 200, keyed=False),
+    Sending(
+        "POST",
+        "/api/v1/tenants",
+        {"id": "parkside", "name": "Parkside Halls"},
+        201,
+        strict=True,
+        keyed=False,
+        operators=True,
+    ),
 ]
 """Sent in this order after `prepare`, each is answered with its success."""
 

@@ -14,6 +14,8 @@ from holdfast.platform.dynamodb import Store, connect
 from holdfast.platform.tables import IDENTITY_SCHEMA, TABLE_SCHEMA
 from tests.handlers.account import IDENTITY, TABLE, Aws, HandMovedClock, found_tenant
 from tests.handlers.gateway import FUNCTIONS, Api, forget
+from tests.handlers.user_pool import InMemoryCognito
+from tests.handlers.user_pool import installed as installed_pool
 from tests.workflow import Machines, installed
 
 ENVIRONMENT = {
@@ -92,6 +94,12 @@ def aws(_account: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch) -> Aws:
 def machines(monkeypatch: pytest.MonkeyPatch) -> Machines:
     """The workflows that functions start, run in this process."""
     return installed(monkeypatch)
+
+
+@pytest.fixture(autouse=True)
+def pool(monkeypatch: pytest.MonkeyPatch) -> InMemoryCognito:
+    """The pool in which accounts are, in memory."""
+    return installed_pool(monkeypatch)
 
 
 @pytest.fixture(autouse=True)

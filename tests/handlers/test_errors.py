@@ -2,12 +2,15 @@
 
 import base64
 import json
+import re
 from typing import Any
 
 import pytest
 
+from holdfast.platform.access import ROUTES
 from holdfast.platform.dynamodb import Store
 from holdfast.platform.errors import Busy, InvariantBroken, Unavailable
+from holdfast.platform.http import MAX_BODY_BYTES
 from tests.handlers.account import Aws
 from tests.handlers.bodies import SENDINGS, Sending, prepare
 from tests.handlers.gateway import Api, event, load, send
@@ -65,7 +68,7 @@ def test_a_body_of_the_wrong_type_is_400(api: Api, sending: Sending, text: str) 
 
 @every_sending
 def test_a_missing_body_is_400(api: Api, sending: Sending) -> None:
-    answer = api.request(sending.method, sending.path, key="k")
+    answer = sending.sender(api).request(sending.method, sending.path, key="k")
     assert (answer.status, answer.faults()) == (400, {"body": "missing"})
 
 
@@ -156,7 +159,8 @@ def test_a_base64_body_is_read_like_any_other(api: Api, sending: Sending) -> Non
 @every_sending
 @pytest.mark.parametrize("body", ["%%%", "e30", "é", base64.b64encode(b"\xff\xfe\xfd").decode()])
 def test_a_base64_body_that_is_none_is_400_bad_json(api: Api, sending: Sending, body: str) -> None:
-    context = {"tenant": api.tenant, "name": api.name, "roles": api.roles, "scopes": api.scopes}
+    sender = sending.sender(api)
+    context = {"tenant": sender.tenant, "name": sender.name, "roles": sender.roles, "scopes": sender.scopes}
     request = event(sending.method, sending.path, text=body, authorizer=context) | {"isBase64Encoded": True}
     answer = send(request)
     assert (answer.status, answer.code) == (400, "bad_json")
@@ -168,6 +172,39 @@ def test_a_lone_surrogate_that_is_not_escaped_is_no_500(api: Api, sending: Sendi
     name = next(iter(sending.body))
     answer = sending.send_text(api, json.dumps(sending.body | {name: "\ud800"}, ensure_ascii=False))
     assert answer.status == 400
+
+
+def whole_caller(tenant: str) -> dict[str, str]:
+    """Return the context of a caller whom every route of a tenant lets in."""
+    roles = "admin customer operator service staff"
+    return {"tenant": tenant, "name": "ada", "roles": roles, "scopes": "*", "credential": "session:ada:1700000000"}
+
+
+WITH_A_BODY = sorted(
+    (method, address)
+    for address, methods in ROUTES.items()
+    for method in methods
+    if method in ("PATCH", "POST", "PUT") and not address.startswith(("/webhooks", "/sandbox"))
+)
+
+
+@pytest.mark.parametrize(("method", "address"), WITH_A_BODY)
+def test_no_route_reads_a_body_beyond_its_limit_or_of_another_kind(
+    api: Api, aws: Aws, method: str, address: str
+) -> None:
+    most = 1_048_576 if address.startswith("/api/events") else MAX_BODY_BYTES
+    path = re.sub(r"\{\w+\}", "1", address)
+    before = aws.dump()
+
+    def answered(text: str, kind: str = "application/json") -> tuple[int, str]:
+        headers = {"X-Tenant-Id": api.tenant, "Content-Type": kind}
+        answer = send(event(method, path, text=text, headers=headers, authorizer=whole_caller(api.tenant)))
+        return answer.status, answer.code
+
+    assert answered("{" + " " * most) == (413, "body_too_large")
+    assert answered("ü" * (most // 2 + 1)) == (413, "body_too_large")
+    assert answered("{}", "text/plain") == (415, "unsupported_media_type")
+    assert aws.dump() == before
 
 
 def test_a_read_with_a_body_is_answered_as_without() -> None:
