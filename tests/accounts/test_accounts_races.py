@@ -111,7 +111,14 @@ def test_who_signs_in_and_refreshes_while_somebody_signs_out_is_either_in_or_out
     accounts: Accounts, email: str
 ) -> None:
     store = accounts.directory.store
-    said = {"name": TENANT, "status": "open", "settings": "{}", "version": 1, "created_at": 0, "updated_at": 0}
+    said: dict[str, Any] = {
+        "name": TENANT,
+        "status": "open",
+        "settings": "{}",
+        "version": 1,
+        "created_at": 0,
+        "updated_at": 0,
+    }
     store.write(Put(TenantItem(*Keys(TENANT).tenant_record(), **said)))
     user_id = account(accounts, email)
     given = [session(accounts, email) for _ in range(4)]
