@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from holdfast.identity import people
-from holdfast.identity.people import Directory, Role
-from holdfast.platform import user_pool
+from holdfast.identity.people import Changes, Directory, Role
+from holdfast.platform import revocation, user_pool
 from holdfast.platform.dynamodb import Store
 from holdfast.platform.errors import EmailInUse, Unavailable
+from holdfast.platform.revocation import looked_at_anew
 from tests.handlers.account import IDENTITY, Aws
 from tests.handlers.dying import die_everywhere
 from tests.handlers.gateway import Answer, Api
@@ -192,3 +193,24 @@ def test_a_contact_address_of_one_without_an_account_is_nobodys_business(
     assert patched(api, other, {"email": ASHA}).status == 200
     assert patched(api, other, {"email": None}).status == 200
     assert (taken(aws), list(pool.users)) == (1, [(api.tenant, asha)])
+
+
+def test_a_role_that_is_taken_away_is_gone_at_once_where_credentials_are_looked_at_anew(
+    api: Api, directory: Directory, pool: InMemoryCognito, aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """API Gateway still passes on for a minute that they are staff; giving money back asks the store."""
+    stan = signed_up(api, directory, pool, OTHER, role=Role.STAFF)
+    monkeypatch.setattr(revocation, "looked_at_anew", looked_at_anew)
+    staff = api.as_user(stan).with_roles("staff")
+    unknown = "/api/v1/orders/o-abcdefghijklmnop-0123456789abcdef0123456789abcdef/refund"
+    assert staff.post(unknown, {}, key="k").code == "order_not_found"
+    people.change(directory, api.tenant, stan, Changes(role=Role.CUSTOMER))
+    assert staff.post(unknown, {}, key="k").code == "forbidden"
+    assert patched(staff, somebody_known(directory, api), {"name": "x"}).code == "user_not_found", "as a customer"
+    assert staff.get(ROUTE).status == 200, "elsewhere within the minute"
+
+
+def somebody_known(directory: Directory, api: Api) -> str:
+    """Know somebody by phone, in the store itself."""
+    user_id: str = people.upsert(directory, api.tenant, "Ravi", PHONE)[0].user_id
+    return user_id
