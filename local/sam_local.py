@@ -1,6 +1,7 @@
 """`make sam-local`: the first sale through `sam local start-api`, the same code in containers, on a local store."""
 
 import contextlib
+import copy
 import ipaddress
 import json
 import shutil
@@ -10,8 +11,10 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
-from local import build, demo
+from local import build, demo, template
 from local.client import Answer, Client
 from local.stack import REGION, Stack, free_port, port_is_free
 from local.terminal import Failure, Steps, Stopped, fail, said_last, stop_when_asked
@@ -62,6 +65,37 @@ def make_store(store: Stack) -> dict[str, str]:
     return {variable: store.outputs[output] for variable, output in NAMED.items()}
 
 
+def told_apart(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the built template with the public routes of each function that has others too at a copy of it.
+
+    sam local gives all methods that one function has at one address the same authorizer, or none, as it happens.
+    """
+    resources = copy.deepcopy(document["Resources"])
+    for name, function in document["Resources"].items():
+        if function["Type"] != "AWS::Serverless::Function":
+            continue
+        events = function["Properties"].get("Events", {})
+        routes = {key: event for key, event in events.items() if event["Type"] == "Api"}
+        public = {key for key, event in routes.items() if _is_public(event)}
+        if public and public != set(routes):
+            twin = resources[f"Public{name}"] = copy.deepcopy(function)
+            twin["Properties"]["Events"] = {key: routes[key] for key in public}
+            for key in public:
+                del resources[name]["Properties"]["Events"][key]
+    return {**document, "Resources": resources}
+
+
+def _is_public(event: dict[str, Any]) -> bool:
+    return bool(event["Properties"].get("Auth", {}).get("Authorizer") == "NONE")
+
+
+def write_told_apart() -> Path:
+    """Write that template beside the built one, whose folders it names; returns where."""
+    written = build.BUILD / "sam-local.json"
+    written.write_text(json.dumps(told_apart(template.read(build.BUILD / "template.yaml"))))
+    return written
+
+
 @contextlib.contextmanager
 def serving(store: Stack, endpoint_url: str, variables: dict[str, str]) -> Iterator[str]:
     """Run `sam local start-api` over the built template; yields its base URL."""
@@ -74,7 +108,7 @@ def serving(store: Stack, endpoint_url: str, variables: dict[str, str]) -> Itera
     settings.write_text(json.dumps({"Parameters": variables | of_this_machine}))
     overrides = build.parameters() | {"Stage": "local", "AwsEndpointUrl": endpoint_url}
     command = ["sam", "local", "start-api", "--port", str(port), "--host", "127.0.0.1", "--region", REGION]
-    command += ["--template", str(build.BUILD / "template.yaml"), "--env-vars", str(settings)]
+    command += ["--template", str(write_told_apart()), "--env-vars", str(settings)]
     command += ["--warm-containers", "LAZY", *(["--skip-pull-image"] if has_image() else [])]
     command += ["--parameter-overrides", *(f"{name}={value}" for name, value in overrides.items())]
     log = store.log.parent / "sam-local.log"
@@ -130,6 +164,23 @@ def sell(base_url: str, service_key: str) -> None:
     if (left["available_stock"], left["reserved_stock"], left["sold_stock"]) != (0, 0, 1):
         raise Failure(f"after the sale the counters are {left}")
     _expect("the API document is served", client.get("/api/v1/openapi.json"), 200)
+    _come_in(base_url)
+
+
+def _come_in(base_url: str) -> None:
+    """Sign up and in, and be let in by an access token, which is verified by the keys that the pool publishes."""
+    guest = Client(base_url, None, demo.TENANT)
+    account = {"email": "ada@example.com", "password": demo.PASSWORD}
+    waiting = _expect("somebody signs up", guest.post("/api/users/signup", account), 201).body
+    # An emulated pool that checks nothing takes any code.
+    code = {"id": waiting["id"], "code": "123456"}
+    _expect("confirms the address", guest.post("/api/users/confirm", code), 200)
+    session = _expect("and signs in", guest.post("/api/users/signin", account), 200).body
+    token = session["access_token"]
+    _expect("the token lets them in", Client(base_url, token).get("/api/v1/reservations"), 200)
+    header, claims, signature = token.split(".")
+    forged = ".".join((header, claims, signature[::-1]))
+    _expect("a forged one does not", Client(base_url, forged).get("/api/v1/reservations"), 401)
 
 
 def _expect(what: str, answer: Answer, *statuses: int) -> Answer:

@@ -12,7 +12,7 @@ from holdfast.platform.tables import OPERATOR_TENANT, Keys, key_of
 from tests.handlers import tokens
 from tests.handlers.gateway import function_of
 from tests.handlers.user_pool import totp
-from tests.infrastructure.world import TENANT, World
+from tests.infrastructure.world import TENANT, World, moment
 
 EMAIL = "asha@example.com"
 FIRST, SECOND, THIRD = ("correct-Horse-7", "battery-Staple-8", "Tr0ubador-and-3")
@@ -162,7 +162,7 @@ def _take_personal_data_away(world: World) -> None:
     """Hand out what is kept of somebody who holds, sells and has booked; then delete it."""
     user = world.contexts["asha"]["name"]
     hall = world.request("venues", "GET", "/api/v1/venues")["venues"][0]["id"]
-    evening = {"venueId": hall, "startTs": _moment(400), "endTs": _moment(402), "userId": user}
+    evening = {"venueId": hall, "startTs": moment(400), "endTs": moment(402), "userId": user}
     world.request("bookings", "POST", "/api/v1/bookings", evening, key="b9")
     offer = {"title": "Closing night", "price": "25.00", "userId": user}
     world.request("marketplace", "POST", "/api/tickets", offer)
@@ -180,8 +180,3 @@ def _forget_people(world: World, tenant: str, user_id: str = "") -> None:
         for person in map(key_of, identity.query(Keys(tenant).people()).items):
             if user_id in ("", person.sk):
                 identity.write(Delete(person))
-
-
-def _moment(hours: int) -> str:
-    """Return the time so many hours from now."""
-    return time.strftime("%Y-%m-%dT%H:00:00Z", time.gmtime(time.time() + hours * 3600))

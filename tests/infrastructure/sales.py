@@ -2,7 +2,6 @@
 
 import json
 import time
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
@@ -15,9 +14,10 @@ from holdfast.platform.dynamodb import Put, Update, connect
 from holdfast.platform.items import BlackoutItem, ProductItem
 from holdfast.platform.tables import Keys, due_bucket
 from tests.handlers import tokens
+from tests.infrastructure.captchas import ask_for_captchas
 from tests.infrastructure.checkouts import check_everything_out
 from tests.infrastructure.identities import let_everybody_in, look_at_everybody_anew
-from tests.infrastructure.world import KEY, TENANT, LambdaContext, World
+from tests.infrastructure.world import KEY, TENANT, LambdaContext, World, moment
 
 CART = "/api/v1/reservations"
 
@@ -39,21 +39,16 @@ def sell_everything(world: World) -> None:
         {"kind": "seat", "event_id": event, "ticket_type_id": numbered, "row": "2", "seat": "1"},
         {"kind": "best_available", "event_id": event, "ticket_type_id": numbered, "quantity": 2},
         {"kind": "listing", "ticket_id": ticket},
-        {"kind": "venue", "venue_id": venue, "start": _moment(120), "end": _moment(123)},
+        {"kind": "venue", "venue_id": venue, "start": moment(120), "end": moment(123)},
     ]
     _sell_one_of_each(world, lines)
     _let_things_break_off(product, venue)
     _let_holds_run_out(world, product)
     check_everything_out(world, lines, another)
+    ask_for_captchas(world, lines)
     let_everybody_in(world)
     look_at_everybody_anew(world)
     assert world.request("health", "GET", "/api/v1/health")["status"] == "ok"
-
-
-def _moment(hours: int) -> str:
-    """Return the full hour so many hours from now."""
-    full = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
-    return (full + timedelta(hours=hours)).isoformat().replace("+00:00", "Z")
 
 
 def _know_the_caller(world: World) -> None:
@@ -104,7 +99,7 @@ def _sell_products(world: World, product: str, other: str) -> None:
 
 
 def _put_an_event_on_sale(world: World) -> tuple[str, str, str]:
-    opening = {"name": "Opening night", "date": _moment(1000), "venue": "Old Theatre"}
+    opening = {"name": "Opening night", "date": moment(1000), "venue": "Old Theatre"}
     event = str(world.request("events", "POST", "/api/events", opening, key="e1")["id"])
     path = f"/api/events/{event}"
     stalls = {"ticketType": "Stalls", "price": "80.00", "numbered": True}
@@ -192,28 +187,28 @@ def _open_a_hall(world: World) -> str:
     world.request("venues", "PATCH", path, {"capacity": 250})
     world.request("venues", "GET", "/api/v1/venues")
     world.request("venues", "GET", path)
-    closed = {"startTs": _moment(48), "endTs": _moment(96), "reason": "New floor"}
+    closed = {"startTs": moment(48), "endTs": moment(96), "reason": "New floor"}
     blackout = world.request("venues", "POST", f"{path}/blackouts", closed, key="v2")["id"]
-    day = {"date": _moment(24)[:10], "days": "3"}
+    day = {"date": moment(24)[:10], "days": "3"}
     world.request("venues", "GET", f"{path}/availability", query=day)
     world.request("venues", "GET", f"/api/v1/bookings/venue/{venue}/availability", query=day)
-    asked = {"venueId": venue, "startTs": _moment(50), "endTs": _moment(52)}
+    asked = {"venueId": venue, "startTs": moment(50), "endTs": moment(52)}
     world.request("venues", "POST", "/api/v1/bookings/check-availability", asked)
     world.request("venues", "DELETE", f"{path}/blackouts/{blackout}")
-    standing = {"startTs": _moment(300), "endTs": _moment(320), "reason": "Inventory"}
+    standing = {"startTs": moment(300), "endTs": moment(320), "reason": "Inventory"}
     world.request("venues", "POST", f"{path}/blackouts", standing)
     return venue
 
 
 def _book_a_hall(world: World, venue: str) -> None:
-    evening = {"venueId": venue, "startTs": _moment(50), "endTs": _moment(54)}
+    evening = {"venueId": venue, "startTs": moment(50), "endTs": moment(54)}
     by_phone = {"customer": {"name": "Grace", "phone": "+4915112345678"}}
     route = "/api/v1/bookings"
     booked = world.request("bookings", "POST", route, evening | by_phone, key="b1")["booking"]["id"]
     world.request("bookings", "POST", route, evening | {"userId": "linus"}, key="b2", refused=True)
-    morning = {"venueId": venue, "startTs": _moment(74), "endTs": _moment(76), "userId": "linus"}
+    morning = {"venueId": venue, "startTs": moment(74), "endTs": moment(76), "userId": "linus"}
     other = world.request("bookings", "POST", f"/api/v1/venues/{venue}/bookings", morning, key="b3")["booking"]["id"]
-    closed = {"venueId": venue, "startTs": _moment(301), "endTs": _moment(303), "userId": "linus"}
+    closed = {"venueId": venue, "startTs": moment(301), "endTs": moment(303), "userId": "linus"}
     world.request("bookings", "POST", route, closed, key="b6", refused=True)
     world.request("bookings", "GET", route)
     world.request("bookings", "GET", route, who="linus")

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from types import ModuleType
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
+from holdfast.abuse.captcha import gate
 from holdfast.platform import http, queues, revocation, secrets, tenancy
 from holdfast.platform import user_pool as accounts
 from holdfast.platform.tables import IDENTITY_SCHEMA, TABLE_SCHEMA
@@ -32,6 +34,12 @@ KEY = "key"
 PREFIX = "/holdfast"
 MACHINES = "arn:aws:states:us-east-1:123456789012:stateMachine:holdfast-"
 RESOURCES = {"table": "Table", "identity": "IdentityTable", "expiry": "ExpiryQueue", "dead": "DeadLetterQueue"}
+
+
+def moment(hours: int) -> str:
+    """Return the full hour so many hours from now."""
+    full = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    return (full + timedelta(hours=hours)).isoformat().replace("+00:00", "Z")
 
 
 class LambdaContext:
@@ -106,8 +114,9 @@ class World:
         return {"status": "RUNNING" if found is RunState.RUNNING else "SUCCEEDED"}
 
     def invoke(self, folder: str, event: dict[str, Any]) -> Any:
-        # Functions share this process, but not what each remembers of tenants.
-        tenancy.tenants.cache_clear()
+        # Functions share this process, but not what each remembers of tenants and of their secrets.
+        for remembered in (tenancy.tenants, gate._captchas, secrets.of_this_stack):
+            remembered.cache_clear()
         with self.as_function(folder) as function:
             return function.handler(event, LambdaContext())
 
@@ -129,9 +138,10 @@ class World:
         refused: bool = False,
         who: str = KEY,
         wait: bool = False,
+        captcha: str = "",
     ) -> Any:
-        answer = self.invoke(folder, self.event(method, path, body, query, key, who, wait))
-        expected = range(400, 500) if refused else range(200, 300)
+        answer = self.invoke(folder, self.event(method, path, body, query, key, who, wait, captcha))
+        expected = range(400, 600) if refused else range(200, 300)
         assert answer["statusCode"] in expected, f"{method} {path}: {answer['body']}"
         return json.loads(answer["body"]) if answer.get("body") else None
 
@@ -144,6 +154,7 @@ class World:
         key: str = "",
         who: str = KEY,
         wait: bool = False,
+        captcha: str = "",
     ) -> dict[str, Any]:
         headers = {
             "authorization": f"Bearer {self.credentials[who]}",
@@ -152,6 +163,7 @@ class World:
         }
         headers |= {"idempotency-key": key} if key else {}
         headers |= {"prefer": "wait=5"} if wait else {}
+        headers |= {"x-captcha-token": captcha} if captcha else {}
         return {
             "resource": resource_of(path),
             "path": path,
