@@ -146,7 +146,7 @@ ROUTES: dict[str, dict[str, Access]] = {
     "/api/v1/settings/payments": {"GET": _reads_settings, "PUT": _sets},
     "/api/v1/tenants": {"GET": _reads_tenants, "POST": _operates},
     "/api/v1/tenants/{tenant_id}": {"GET": _reads_tenants, "PATCH": _operates},
-    "/api/v1/users": {"GET": _knows_people, "POST": _knows_people},
+    "/api/v1/users": {"GET": _knows_people, "POST": Access(TENANTS_OWN, "users", is_looked_at_anew=True)},
     "/api/v1/users/phone/{phone}": {"GET": _sees_person},
     "/api/v1/users/{user_id}": {"DELETE": _has_person, "GET": _sees_person, "PATCH": _has_person},
     "/api/v1/users/{user_id}/export": {"GET": _has_person},
