@@ -2,10 +2,12 @@
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
@@ -367,3 +369,67 @@ def test_whatever_the_handler_tests_send_is_looked_for_in_the_log(
     body = {"name": 'by "Ada" of it' if '"' in said else "Ada Lovelace", "phone": "+442079460958"}
     with pytest.raises(AssertionError, match="personal"):
         api.post("/api/v1/users", body)
+
+
+DOCUMENT = json.loads((ROOT / "openapi.json").read_text())
+OPERATIONS = [(method.upper(), path) for path, methods in DOCUMENT["paths"].items() for method in methods]
+PERSONAL = ["Ada Lovelace-Byron", "ada.lovelace@example.com", "+442079460958", "9876543210", "correct-Horse-7", JWT]
+
+
+def resolved(schema: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = schema
+    while "$ref" in found:
+        found = DOCUMENT["components"]["schemas"][found["$ref"].rpartition("/")[2]]
+    return found
+
+
+def filled(schema: dict[str, Any], value: Any, depth: int = 0) -> Iterator[Any]:
+    """Return bodies of a schema's shapes, with the value in the place of every text and number that they have."""
+    known = resolved(schema)
+    for choice in ("anyOf", "oneOf", "allOf"):
+        for option in known.get(choice, []):
+            yield from filled(option, value, depth)
+    if "properties" in known and depth < 4:
+        parts = {name: list(filled(part, value, depth + 1)) or [value] for name, part in known["properties"].items()}
+        for number in range(max(map(len, parts.values()), default=0)):
+            yield {name: options[number % len(options)] for name, options in parts.items()}
+    elif known.get("type") == "array":
+        yield from ([part] for part in filled(known.get("items", {}), value, depth + 1))
+    elif "properties" not in known and not {"anyOf", "oneOf", "allOf"} & set(known):
+        yield value
+
+
+@pytest.mark.parametrize("value", PERSONAL)
+@pytest.mark.parametrize(("method", "path"), OPERATIONS)
+def test_no_route_logs_what_names_a_person_wherever_it_is_sent(api: Api, method: str, path: str, value: str) -> None:
+    operation = DOCUMENT["paths"][path][method.lower()]
+    content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+    bodies = list(filled(content["schema"], value)) if content else [None]
+    everybody = "admin customer operator service staff"
+    context = {
+        "tenant": api.tenant,
+        "name": value,
+        "roles": everybody,
+        "scopes": "*",
+        "credential": f"session:{value}:1",
+    }
+    headers = {
+        "Authorization": f"Bearer {value}",
+        "Content-Type": "application/json",
+        "Idempotency-Key": value.replace(" ", "-"),
+        "User-Agent": value,
+        "X-Captcha-Token": value,
+        "X-Tenant-Id": api.tenant,
+    }
+    escaped = quote(value, safe="@")
+    names = [one["name"] for one in operation.get("parameters", []) if one["in"] == "query"]
+    query = "&".join(f"{name}={escaped}" for name in names)
+    target = re.sub(r"\{\w+\}", escaped, path) + ("?" + query if query else "")
+    for body in bodies:
+        text = None if body is None else json.dumps(body)
+        send(event(method, target, text=text, headers=headers, authorizer=context))
+        said = LOG.last.replace(f'"route":"{path}"', "")
+        assert "request" in said
+        assert "unexpected" not in said
+        for gone in (value, escaped, value.replace(" ", "-")):
+            assert gone not in said
