@@ -21,7 +21,7 @@ def make(stack: Stack, **named: str) -> None:
     given = {"Partition": "aws", "CompensationDeadLetterQueueUrl": queue}
     for folder in ("checkout_claims", "checkout_payments"):
         function = BuiltFunction(folder)
-        variables = function.variables(**named) | {"AWS_ENDPOINT_URL": stack.endpoint_url}
+        variables = function.variables(stack.endpoint_url, **named)
         made = stack.client("lambda").create_function(
             FunctionName=function.logical_name,
             Runtime=_PYTHON,

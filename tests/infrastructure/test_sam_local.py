@@ -10,7 +10,7 @@ from samcli.lib.providers.sam_stack_provider import SamLocalStackProvider
 from holdfast.platform.access import CATCH_ALL, ROUTES
 from local import build, sam_local, template
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:samtranslator")
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 Asked = dict[tuple[str, str], bool]
 
