@@ -1,6 +1,6 @@
 """Checking out: what a reservation holds is bought by a workflow, which the answer may wait for (WIRE.md, 0 and 3)."""
 
-from functools import cache
+from functools import cache, partial
 from typing import Annotated
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
@@ -190,13 +190,12 @@ def _opened(
     answered = None if wanted is None else _answered(record, wanted)
     if answered is not None:
         return answered
-    choice = opening.choose(caller.roles, _providers().of(caller.tenant), wanted, reading.total_of(record))
     gate = gate_of(caller, http.captcha_token_of(app) or captcha_token, CHECK_OUT, http.address_of(app))
     clearance = Clearance(limits_beside(record.key), caller.policy, gate)
+    pay = partial(opening.choose, caller.roles, _providers().of(caller.tenant), wanted)
     if record.life is not None:
-        clearance.let_in()
-        record = deals.whole_hold(engine(), record)
-    return _started(opening.open_order(engine(), record, choice, keyed, clearance))
+        return _started(deals.open_whole(engine(), record, pay, keyed, clearance))
+    return _started(opening.open_order(engine(), record, pay(reading.total_of(record)), keyed, clearance))
 
 
 def _answered(record: ReservationItem, wanted: PaymentChoice) -> OrderItem | None:

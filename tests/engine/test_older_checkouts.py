@@ -4,21 +4,26 @@ from collections.abc import Callable
 
 import pytest
 
+from holdfast.catalogue.products import terms
 from holdfast.checkout import deals, opening, purchases
+from holdfast.checkout.clearance import Clearance
 from holdfast.checkout.opening import PaymentChoice
 from holdfast.platform.errors import (
     Busy,
+    CheckoutUnderWay,
     HoldfastError,
     InsufficientReservation,
     PaymentFailed,
     PaymentRequired,
     ReservationOver,
     SeatsNotHeld,
+    TooManyRequests,
     Unavailable,
 )
 from holdfast.platform.items import ReservationItem
 from holdfast.platform.order_items import ChargeItem, OrderItem
-from holdfast.platform.tables import Keys, order_of
+from holdfast.platform.policy import Policy
+from holdfast.platform.tables import Keys, limits_beside, order_of
 from holdfast.reservations import deal_holds
 from tests.engine.box_office import BoxOffice, row, standing
 from tests.engine.expiring import handle
@@ -204,30 +209,40 @@ def test_a_throttled_start_names_the_order_which_is_kept(shop: Shop, monkeypatch
     assert shop.count(product) == (7, 1, 2)
 
 
-def whole(shop: Shop, product: str) -> ReservationItem:
-    return deals.whole_hold(shop.engine, shop.deal("ann", product))
+def whole(shop: Shop, hold: ReservationItem, card: str = "tok_success", key: str | None = None) -> OrderItem:
+    """Open the order of all of a deal hold."""
+    keyed = shop.keyed("ann", "check-out-reservation", key, hold.id)
+    clearance = Clearance(limits_beside(hold.key), shop.policy, shop.gates())
+    return deals.open_whole(shop.engine, hold, lambda _: PaymentChoice("sandbox", card), keyed, clearance)
 
 
-def test_a_whole_deal_hold_becomes_one_reservation_however_often_it_is_asked_for(shop: Shop) -> None:
+@pytest.mark.parametrize("key", [None, "k"])
+def test_a_whole_deal_hold_becomes_one_reservation_and_order_however_often_it_is_asked_for(
+    shop: Shop, calls: Calls, key: str | None
+) -> None:
     product = shop.product(max_per_user=5)
     shop.reserve("ann", {product: 2})
     hold = shop.deal("ann", product)
-    made = whole(shop, product)
-    assert (made.status, made.expires_at, made.source) == ("held", hold.expires_at, "deals")
-    assert deals.whole_hold(shop.another().engine, hold).serialize() == shop.stored(made.key).serialize()
+    calls.clear()
+    made = whole(shop, hold, key=key)
+    assert len(calls.transactions) == 1, "all of it, or nothing"
+    [child] = children(shop)
+    assert (child.status, child.expires_at, child.source) == ("held", hold.expires_at, "deals")
+    assert whole(shop.another(), hold, key=key).serialize() == made.serialize()
     assert shop.count(product) == (8, 2, 0)
     shop.audit({product: 5})
     shop.reserve("ann", {product: 3})
-    assert deals.whole_hold(shop.engine, hold).key == made.key, "the hold of that life, not the next one's"
-    assert whole(shop, product).key != made.key
+    assert whole(shop, hold, key=key).key == made.key, "the hold of that life, not the next one's"
+    assert whole(shop, shop.deal("ann", product)).key != made.key
     shop.audit({product: 5})
 
 
 def test_a_whole_deal_hold_is_bought_by_a_card_and_after_a_declined_one_by_another(shop: Shop) -> None:
     product = shop.product()
     shop.reserve("ann", {product: 2})
+    hold = shop.deal("ann", product)
     for token, status in (("tok_decline", "payment_failed"), ("tok_success", "completed")):
-        order = opening.open_order(shop.engine, whole(shop, product), PaymentChoice("sandbox", token))
+        order = whole(shop, hold, token)
         opening.start(shop.machines.checkout, order)
         assert opening.read_order(shop.engine, order.key).status == status
         shop.audit()
@@ -235,35 +250,67 @@ def test_a_whole_deal_hold_is_bought_by_a_card_and_after_a_declined_one_by_anoth
     assert [charge.status for charge in charges(shop)] == ["failed", "completed"]
 
 
-@pytest.mark.parametrize("first", ["add", "twin", "let go", "lapse"])
-def test_a_deal_hold_that_changes_right_before_it_becomes_a_reservation(shop: Shop, calls: Calls, first: str) -> None:
+@pytest.mark.parametrize("first", ["add", "twin", "rival", "let go", "lapse"])
+def test_a_deal_hold_that_changes_right_before_it_is_bought_whole(shop: Shop, calls: Calls, first: str) -> None:
     product = shop.product()
     shop.reserve("ann", {product: 2})
     hold, other = shop.deal("ann", product), shop.another()
     acts: dict[str, Callable[[], object]] = {
         "add": lambda: other.reserve("ann", {product: 1}),
-        "twin": lambda: deals.whole_hold(other.engine, hold),
+        "twin": lambda: whole(other, hold),
+        "rival": lambda: whole(other, hold, "tok_decline"),
         "let go": lambda: deal_holds.let_go(other.engine, "demo", "ann", product),
         "lapse": lambda: shop.clock.forward(600_000),
     }
+    refusals = {"rival": CheckoutUnderWay, "let go": ReservationOver}
     calls.trouble(meanwhile(acts[first]), "TransactWriteItems")
-    if first == "let go":
-        refusal_of(lambda: deals.whole_hold(shop.engine, hold), ReservationOver)
-        assert shop.count(product) == (10, 0, 0)
+    if first in refusals:
+        refusal_of(lambda: whole(shop, hold), refusals[first])
+        assert len(orders(shop)) == (first == "rival")
     else:
-        made = deals.whole_hold(shop.engine, hold)
+        made = whole(shop, hold)
         assert sum(line.quantity for line in made.lines) == (3 if first == "add" else 2)
-        assert len(children(shop)) == 1
+        assert len(children(shop)) == len(orders(shop)) == 1
     shop.audit()
 
 
-def test_a_deal_hold_that_is_over_becomes_no_reservation(shop: Shop) -> None:
+def test_a_deal_hold_that_is_over_is_not_bought_whole(shop: Shop) -> None:
     product = shop.product()
     shop.reserve("ann", {product: 2})
     hold = shop.deal("ann", product)
     shop.clock.forward(600_000)
-    refusal_of(lambda: deals.whole_hold(shop.engine, hold), ReservationOver)
-    assert children(shop) == []
+    refusal_of(lambda: whole(shop, hold), ReservationOver)
+    assert (children(shop), orders(shop)) == ([], [])
+
+
+def test_a_refused_checkout_of_a_deal_hold_leaves_the_hold_as_it_was(shop: Shop) -> None:
+    """Whoever has to wait still holds what they held, and finds it where they left it."""
+    one, two = shop.product(), shop.product()
+    shop.reserve("ann", {one: 1, two: 1})
+    shop.policy = Policy(checkouts_per_minute=1)
+    whole(shop, shop.deal("ann", one))
+    before = shop.deal("ann", two)
+    refusal_of(lambda: whole(shop, before), TooManyRequests)
+    assert shop.deal("ann", two).serialize() == before.serialize()
+    assert len(children(shop)) == len(orders(shop)) == 1
+    deal_holds.let_go(shop.engine, "demo", "ann", two)
+    shop.audit()
+
+
+def test_what_a_deal_hold_costs_is_asked_of_what_is_bought_of_it(shop: Shop) -> None:
+    """Free when it was looked at, and added to at a price right before it was bought: it is not free any more."""
+    product = shop.product(price_minor=0)
+    shop.reserve("ann", {product: 1})
+    hold = shop.deal("ann", product)
+    terms.change(shop.another().engine, "demo", product, lambda now: now._replace(price_minor=500))
+    shop.reserve("ann", {product: 1})
+
+    def pay(price_minor: int) -> PaymentChoice:
+        return opening.choose((), ("sandbox",), None, price_minor)
+
+    clearance = Clearance(limits_beside(hold.key))
+    refusal_of(lambda: deals.open_whole(shop.engine, hold, pay, None, clearance), PaymentRequired)
+    assert orders(shop) == []
 
 
 def test_a_part_bought_of_what_a_failed_payment_holds_is_not_sold_by_late_money(shop: Shop, office: BoxOffice) -> None:

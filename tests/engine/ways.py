@@ -95,11 +95,13 @@ class Ways:
         return self._opened(self._once(number, lambda: self.free.cart(USER, units(self.second))), number)
 
     def checkout_of_a_deal(self, number: int) -> OrderItem:
-        def whole() -> ReservationItem:
+        def held() -> ReservationItem:
             self.free.reserve(USER, {self.second: 1})
-            return deals.whole_hold(self.free.engine, self.free.deal(USER, self.second))
+            return self.free.deal(USER, self.second)
 
-        return self._opened(self._once(number, whole), number)
+        shop, hold = self.shop, self._once(number, held)
+        card = PaymentChoice("sandbox", "tok_success")
+        return deals.open_whole(shop.engine, hold, lambda _: card, self._keyed(hold, number), self._clearance(hold))
 
     def older_checkout(self, number: int) -> Any:
         self._once(0, lambda: self.free.reserve(USER, {self.product: 2 * MANY}))
@@ -123,10 +125,14 @@ class Ways:
         return found
 
     def _opened(self, held: ReservationItem, number: int) -> OrderItem:
-        shop = self.shop
-        keyed = KeyedRequest(shop.tenant, USER, "check-out-reservation", f"order-{number}", held.id)
-        clearance = Clearance(limits_beside(held.key), shop.policy, shop.gates())
-        return opening.open_order(shop.engine, held, PaymentChoice("sandbox", "tok_success"), keyed, clearance)
+        card, keyed = PaymentChoice("sandbox", "tok_success"), self._keyed(held, number)
+        return opening.open_order(self.shop.engine, held, card, keyed, self._clearance(held))
+
+    def _keyed(self, held: ReservationItem, number: int) -> KeyedRequest:
+        return KeyedRequest(self.shop.tenant, USER, "check-out-reservation", f"order-{number}", held.id)
+
+    def _clearance(self, held: ReservationItem) -> Clearance:
+        return Clearance(limits_beside(held.key), self.shop.policy, self.shop.gates())
 
 
 Way = Callable[[Ways, int], Any]

@@ -3,13 +3,16 @@
 The part that is bought is split off the hold in the transaction that writes its order; the workflow confirms it.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 
-from holdfast.checkout import sales
+from holdfast.checkout import opening, sales
+from holdfast.checkout.clearance import Clearance
+from holdfast.checkout.opening import PaymentChoice
 from holdfast.checkout.sales import CHECKOUT, Seen, Step, Wish
+from holdfast.platform.dynamodb import Put
 from holdfast.platform.errors import AmountMismatch, InsufficientReservation, NoReservation, ReservationOver
 from holdfast.platform.items import ReservationItem
 from holdfast.platform.money import from_minor
@@ -21,12 +24,15 @@ from holdfast.reservations import deal_holds
 from holdfast.reservations.engine import Engine
 from holdfast.reservations.gate import Gate
 from holdfast.reservations.idempotency import KeyedRequest
-from holdfast.reservations.reading import line_price, state_at
+from holdfast.reservations.reading import line_price, state_at, total_of
 from holdfast.reservations.splitting import Part, child_of, oldest, splitting
 from holdfast.reservations.states import State
 
 SOURCE = "deals"
 """The source of the reservations that were split off a deal hold."""
+
+Pay = Callable[[int], PaymentChoice]
+"""Returns how a price, in minor units, is paid; raises where there is no way."""
 
 
 @dataclass(frozen=True)
@@ -86,24 +92,48 @@ def open_order(engine: Engine, purchase: Purchase) -> OrderItem:
     return sales.open_order(engine, wish, prepare)
 
 
-def whole_hold(engine: Engine, hold: ReservationItem) -> ReservationItem:
-    """Return the reservation that all of a deal hold becomes so that an order can buy it; always the same one.
+def open_whole(
+    engine: Engine, hold: ReservationItem, pay: Pay, keyed: KeyedRequest | None, clearance: Clearance
+) -> OrderItem:
+    """Write the order of all of a deal hold, with the reservation that it becomes for that; return it.
 
-    The hold is over then, and the user's next one takes its place. Written in one transaction: both reservations.
-    Raises ReservationOver where nothing is held any more, and Busy.
+    That is always the same reservation; once it is there its orders are like those of any other (`opening.open_order`).
+    The hold is over then, and the user's next one takes its place. `pay` is asked how its price is paid, in minor
+    units. Written in one transaction: both reservations, the order, the idempotency record, what the clearance takes.
+    Raises what refuses that, what `pay` and `opening.open_order` do, ReservationOver where nothing is held any more.
     """
     key = Keys(tenant_of(hold.key)).reservation(hold.user_id, CHECKOUT, hold.id)
 
-    def step(_: Seen) -> Step[ReservationItem]:
+    def known(_: int) -> OrderItem | None:
+        answer = keyed.replay(engine.store) if keyed else None
+        if answer is not None:
+            found = Keys(tenant_of(hold.key)).by_order_id(answer["order_id"])
+            return None if found is None else opening.read_order(engine, found)
+        became = engine.store.get(ReservationItem, key)
+        if became is None:
+            return None
+        return opening.open_order(engine, became, pay(total_of(became)), keyed, clearance)
+
+    def step(_: Seen) -> Step[OrderItem]:
+        clearance.let_in()
         held = engine.store.get(ReservationItem, hold.key)
         now = engine.clock.now()
         if held is None or held.life != hold.life or state_at(held, now) != State.HELD:
             raise ReservationOver
         parts = [Part(held, [line.quantity for line in held.lines])]
         child = child_of(parts, key, SOURCE)
-        return child, splitting(parts, child, now), ()
+        order = opening.order_for(child, pay(total_of(child)), now)
+        remembered = [keyed.record({"order_id": order.id}, now)] if keyed else []
+        own = [*remembered, *splitting(parts, child, now), Put(order, OrderItem.pk.does_not_exist())]
+        return order, own, ()
 
-    return sales.make(engine, lambda _: engine.store.get(ReservationItem, key), step)
+    return sales.make(engine, known, step, clearance)
+
+
+def became(engine: Engine, tenant: str, hold_id: str) -> ReservationItem | None:
+    """Return the reservation that the deal hold of this id became (see `open_whole`), if it did."""
+    key = Keys(tenant).became(hold_id, CHECKOUT)
+    return None if key is None else engine.store.get(ReservationItem, key)
 
 
 def _parts(engine: Engine, wish: Wish, purchase: Purchase) -> list[Part]:
@@ -116,12 +146,6 @@ def _parts(engine: Engine, wish: Wish, purchase: Purchase) -> list[Part]:
         if left == 0:
             return parts
     raise InsufficientReservation
-
-
-def became(engine: Engine, tenant: str, hold_id: str) -> ReservationItem | None:
-    """Return the reservation that the deal hold of this id became (see `whole_hold`), if it did."""
-    key = Keys(tenant).became(hold_id, CHECKOUT)
-    return None if key is None else engine.store.get(ReservationItem, key)
 
 
 def _held(engine: Engine, wish: Wish, product_id: str) -> Iterator[ReservationItem]:

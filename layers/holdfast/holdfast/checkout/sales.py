@@ -142,12 +142,12 @@ def make(
     engine: Engine,
     known: Callable[[int], _Made | None],
     step: Callable[[Seen], Step[_Made]],
-    clearance: Clearance | None = None,
+    clearance: Clearance,
 ) -> _Made:
     """Return what is `known` at an attempt, by its number, or what the `step` made in one transaction.
 
-    A step without writes is made already; any other needs the `clearance`, if there is one. Raises what refuses that,
-    what `step` does, TooManyLines and Busy.
+    A step without writes is made already; any other needs the `clearance`. Raises what refuses that, what `known` and
+    `step` do, TooManyLines and Busy.
     """
     seen: Seen = {}
     refused: HoldfastError | None = None
@@ -164,7 +164,7 @@ def make(
             if found is None:
                 raise
             return found
-        passed = clearance.writes(engine.clock.now()) if clearance is not None and own else []
+        passed = clearance.writes(engine.clock.now()) if own else []
         writes = [*own, *passed, *claims]
         if len(writes) > MAX_ACTIONS:
             raise TooManyLines("This is spread too widely to be bought at once; buy fewer lines.")
@@ -179,7 +179,7 @@ def make(
                 engine.retries.wait(attempt)
                 continue
             reasons = refusal.reasons[len(own) : len(own) + len(passed)]
-            refused = clearance.refusal(reasons) if clearance is not None else None
+            refused = clearance.refusal(reasons)
             changed = any(reason and reason.condition_failed for reason in refusal.reasons[: len(own)])
             units = {key: item for key, item in refusal.seen(writes).items() if is_unit(key)}
             if not changed and not units and not any(reasons):
