@@ -118,12 +118,13 @@ def pool() -> UserPool:
     "/api/v1/users",
     tags=["users"],
     summary="Know somebody by phone",
-    responses=http.answers(200, "Who has the phone now."),
+    responses=http.answers(200, "Who has the phone now.", UserNotFound),
 )
 def upsert(body: UserBody, idempotency_key: OptionalKey = None) -> UserAnswer:
     """Make a user of this phone, or bring the one who has it up to date; never two for one phone.
 
-    Only an admin, or they themselves, change somebody who is no customer.
+    Only an admin, or they themselves, change somebody who is no customer. The same key and body get the same answer,
+    until the user is deleted.
     """
     caller = http.caller_of(app)
     gives_roles = rights.gives_roles(caller)

@@ -224,6 +224,17 @@ def test_what_repeated_bookings_are_answered_is_without_who_was_deleted(
     assert (again["id"], again["status"]) == (first["id"], first["status"])
 
 
+def test_what_repeated_users_are_answered_is_without_who_was_deleted(api: Api, pool: InMemoryCognito, aws: Aws) -> None:
+    body = {"name": NAME, "phone": PHONE, "email": EMAIL}
+    asha = api.post(ROUTE, body, key="k").json["user"]["id"]
+    assert api.post(ROUTE, body, key="k").json["user"]["id"] == asha
+    assert delete(api, asha).status == 200
+    assert said(aws) == []
+    again = api.post(ROUTE, body, key="k")
+    assert (again.status, again.code) == (404, "user_not_found")
+    assert said(aws) == []
+
+
 def test_a_deletion_touches_nobody_else(api: Api, pool: InMemoryCognito, venue: str, aws: Aws) -> None:
     """Not even one whose account has the address that was known of who is deleted."""
     asha, ravi = signed_up(api, pool), known(api)

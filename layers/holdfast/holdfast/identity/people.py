@@ -60,6 +60,9 @@ _IN_USE: Mapping[type[Item], tuple[str, type[HoldfastError]]] = {
 }
 """What says that a phone or an address is somebody's: the field of it, and why another cannot have it."""
 
+_NAMING = ("name", "phone", "email")
+"""What says of a person who they are; it is kept in one place alone, so that it goes with them."""
+
 
 def anybody(_person: PersonItem, _wanted: Changes) -> bool:
     """Let everybody be changed."""
@@ -89,17 +92,19 @@ def upsert(
 
     A new person is written together with the phone, and with the record of a keyed request. One who is known gets the
     name, and the e-mail address and role where those are given, if `rule` lets them be changed; what is the same
-    already is not written again. The address that somebody signs in with stays: `change` is what changes it. Raises
-    IdempotencyKeyReused and Busy.
+    already is not written again. The address that somebody signs in with stays: `change` is what changes it. A keyed
+    request made again is answered the same, but for what it does not say itself of their name and how to reach them:
+    that is as it is by then. Raises UserNotFound where they have been deleted since, IdempotencyKeyReused and Busy.
     """
-    known = keyed.replay(directory.store) if keyed is not None else None
-    if known is not None:
-        return _replayed(known)
     wanted = Changes(name=name)
     if email is not None:
         wanted["email"] = email
     if role is not None:
         wanted["role"] = role
+    said = {**wanted, "phone": phone}
+    known = keyed.replay(directory.store) if keyed is not None else None
+    if known is not None:
+        return _replayed(directory, tenant, known, said)
     new = newcomer(directory.clock.now(), tenant, wanted, phone)
     for attempt in directory.retries:
         planned = _planned(directory, tenant, new, wanted, rule)
@@ -109,8 +114,7 @@ def upsert(
         person, writes = planned
         is_new = person.user_id == new.user_id
         if keyed is not None:
-            answer = {"person": person.attribute_values, "is_new": is_new}
-            writes = [keyed.record(answer, directory.clock.now()), *writes]
+            writes = [keyed.record(_recorded(person, is_new, said), directory.clock.now()), *writes]
         if not writes:
             return person, is_new
         try:
@@ -120,7 +124,7 @@ def upsert(
         except Cancelled as refusal:
             known = keyed.settle(refusal.reasons) if keyed is not None else None
             if known is not None:
-                return _replayed(known)
+                return _replayed(directory, tenant, known, said)
             directory.retries.wait(attempt)
         else:
             return person, is_new
@@ -354,5 +358,19 @@ def _refuse_taken(refusal: Cancelled, further: Sequence[Write], user_id: str) ->
             raise error(faults=[Fault(field, error.sentence, error.code)])
 
 
-def _replayed(known: Any) -> tuple[PersonItem, bool]:
-    return PersonItem(**known["person"]), known["is_new"]
+def _recorded(person: PersonItem, is_new: bool, said: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is kept of an answer: nothing that names a person who may be deleted; the request says it again."""
+    values = person.attribute_values
+    return {
+        "is_new": is_new,
+        "person": {name: value for name, value in values.items() if name not in _NAMING},
+        "as_said": [name for name in _NAMING if name in said and said[name] == values.get(name)],
+    }
+
+
+def _replayed(
+    directory: Directory, tenant: str, known: Mapping[str, Any], said: Mapping[str, Any]
+) -> tuple[PersonItem, bool]:
+    found = find(directory, tenant, known["person"]["user_id"])
+    naming = {name: said[name] if name in known["as_said"] else getattr(found, name) for name in _NAMING}
+    return PersonItem(**known["person"], **naming), known["is_new"]
