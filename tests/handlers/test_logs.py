@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
@@ -256,13 +257,29 @@ def test_what_names_nobody_stays(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["@" * 20_000, "a" * 60_000, "+1" * 30_000, "1 " * 30_000, "password" * 8_000, "a.b-@" * 9_000]
+    "text",
+    [
+        "@" * 20_000,
+        "a" * 60_000,
+        "+1" * 30_000,
+        "1 " * 30_000,
+        "password" * 8_000,
+        "a.b-@" * 9_000,
+        "a-" * 30_000,
+        "a_b-" * 15_000 + "=",
+        "password-" * 7_000 + ":",
+        "eyJaaaaaa." * 6_000,
+        "Bearer " * 9_000,
+        "input_value=" * 5_000,
+        "'" * 60_000,
+        "0 1" * 20_000,
+    ],
 )
 def test_no_text_takes_long(text: str) -> None:
-    program = "import sys; from holdfast.platform.logs import erased; erased(sys.stdin.read())"
-    subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, env=_ENVIRONMENT, input=text, text=True, timeout=20, check=True
-    )
+    logs.erased("made ready 1")
+    started = time.process_time()
+    assert len(logs.erased(text)) <= 16_100
+    assert time.process_time() - started < 2
 
 
 _ENVIRONMENT = {"PYTHONPATH": "layers/holdfast", "PYTHONDONTWRITEBYTECODE": "1"}

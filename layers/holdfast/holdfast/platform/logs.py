@@ -47,7 +47,7 @@ _RULES = (
     (r"\bwhsec[_-][A-Za-z0-9+/=_-]{6,}", ERASED),
     (r"(?<=_secret_)[A-Za-z0-9]{4,}", ERASED),
     (
-        r"""(?i)(\b[\w-]*(?:pass(?:word|phrase|wd)|pwd|secret|token|api[_-]?key|authorization|cookie|captcha"""
+        r"""(?i)((?<![\w-])[\w-]{0,40}(?:pass(?:word|phrase|wd)|pwd|secret|token|api[_-]?key|authorization|cookie|captcha"""
         r"""|first_?name|last_?name|full_?name|customer_?name|holder)["']?\s*[=:]\s*)"""
         r"""(?:"[^"]*"|'[^']*'|[^\s,;&)}\]]+)""",
         rf"\g<1>{ERASED}",
@@ -64,6 +64,9 @@ _RULES = (
     (r"(?<![\w.:-])\(?0\d{1,4}\)?[ /-]?\d{3,4}[ -]?\d{2,5}(?![\w:])", ERASED),
 )
 """What is erased wherever it stands in a text, and what stands there instead."""
+
+_LONGEST = 16_000
+"""Characters of a text that are looked through and told: the trace of an exception has room."""
 
 _VALIDATORS = frozenset({"pydantic_core", "aws_lambda_powertools"})
 """Whose errors list where a value was not as it should be."""
@@ -111,6 +114,7 @@ def erased(text: str) -> str:
     """Return the text without e-mail addresses, phone numbers, credentials, passwords and tokens."""
     if text.replace(" ", "").isalpha():
         return text
+    text = text[:_LONGEST]
     for pattern, instead in _rules():
         if pattern.search(text):
             text = str(_masking().erase(text, regex_pattern=pattern.pattern, mask_format=instead))
