@@ -134,6 +134,13 @@ def test_rule_26_lapses_are_forgotten_once_none_came_for_long_enough(shop: Shop,
     assert counted_against(shop) == (1, shop.clock.now())
 
 
+def test_rule_26_a_lapse_of_long_ago_does_not_count_beside_one_of_today(shop: Shop, product: str) -> None:
+    """Rule 26: also where there were too few of them to be noticed."""
+    holds_and_lets_lapse(shop, product, 1)
+    shop.clock.forward(FORGET * 1000 + 1)
+    assert holds_and_lets_lapse(shop, product, 3) == [600, 600, 300]
+
+
 def test_rule_26_the_limit_a_minute_is_halved_with_the_holds(shop: Shop, product: str) -> None:
     """Rule 26: at least one a minute is left, and who buys has all of them again."""
     holds_and_lets_lapse(shop, product, 2)

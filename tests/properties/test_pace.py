@@ -5,6 +5,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from itertools import count
 
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -107,9 +108,10 @@ STEPS = st.tuples(
 )
 
 
+@pytest.mark.slow
 @exploring(60)
 @given(
-    steps=st.lists(STEPS, min_size=5, max_size=30),
+    steps=st.lists(STEPS, min_size=20, max_size=30),
     after=st.integers(1, 4),
     shortest=st.sampled_from([1, 60, 250]),
     forget=st.sampled_from([60, 700, 86_400]),
