@@ -4,7 +4,7 @@ Nobody is signed in on most of these routes, so tries are counted before anythin
 come from, which a whole office may share, by the account that they are about, and by both.
 """
 
-from functools import cache
+from functools import cache, partial
 from typing import NamedTuple
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
@@ -171,10 +171,13 @@ def confirm(body: AccountConfirmBody, idempotency_key: OptionalKey = None) -> Ac
     ),
 )
 def resend(body: AccountResendBody, idempotency_key: OptionalKey = None) -> AccountDone:
-    """Send another code; the answer is the same where nobody waits for one. Repeating it sends one more."""
+    """Send another code; the answer is the same where nobody waits for one, or the address was mailed too often.
+
+    Repeating it sends one more.
+    """
     tenant = http.public_tenant(app)
     _count("resend", tenant, body.id)
-    signing_up.send_code_again(accounts(), tenant, body.id)
+    signing_up.send_code_again(accounts(), tenant, body.id, partial(_may_mail, tenant))
     return AccountDone()
 
 
@@ -390,6 +393,18 @@ def _count(what: str, tenant: str, account: str) -> None:
         Counter(what, most.account, _HOUR, account=account),
     ]
     attempts().count(tenant, counters)
+
+
+def _may_mail(tenant: str, email: str) -> bool:
+    """Count a mail that a sign-up is sent again with its address's sign-ups, and return whether there may be one.
+
+    Whoever signs up chooses the address and may do so often: it is mailed no more for sending codes again.
+    """
+    try:
+        attempts().count(tenant, [Counter("sign-up", MOST["sign-up"].account, _HOUR, account=email)])
+    except TooManyRequests:
+        return False
+    return True
 
 
 def _is_user(caller: Caller) -> bool:

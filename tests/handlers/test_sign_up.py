@@ -7,14 +7,14 @@ import pytest
 
 from holdfast.identity import sign_up as signing_up
 from holdfast.identity.sign_up import SigningUp
-from holdfast.platform.dynamodb import Store
+from holdfast.platform.dynamodb import Delete, Store
 from holdfast.platform.errors import Busy, EmailInUse
 from holdfast.platform.identity_items import EmailItem, PersonItem, SignUpItem
 from holdfast.platform.tables import Keys
 from tests.handlers import tokens
 from tests.handlers.account import Aws, HandMovedClock, found_tenant
 from tests.handlers.accounts import ANOTHER, ASHA, PASSWORD, Killed, Site, opened
-from tests.handlers.gateway import Api
+from tests.handlers.gateway import Api, load
 from tests.handlers.user_pool import CONFIRMED, UNCONFIRMED, refusal
 
 
@@ -150,6 +150,32 @@ def test_who_waits_for_a_code_is_not_told(site: Site) -> None:
     assert site.sleeps.waits == [1.0] * 3
     known, unknown = (site.post("confirm", {"id": user_id, "code": "000000"}) for user_id in (waiting, "0" * 24))
     assert _but_for_its_id(known.json) == _but_for_its_id(unknown.json)
+
+
+def test_an_address_gets_no_more_mails_than_sign_ups_however_many_wait_with_it(site: Site) -> None:
+    """The owner of the address is mailed by whoever signs up with it, from as many addresses as they have."""
+    most = load("accounts").MOST["sign-up"]
+    site.clock.milliseconds = site.clock.milliseconds // 3_600_000 * 3_600_000
+    waiting = [site.at(f"198.51.100.{number}").signed_up() for number in range(3)]
+    answers = [
+        site.at(f"203.0.113.{number}").post("confirm/resend", {"id": waiting[number % 3]})
+        for number in range(2 * most.account)
+    ]
+    assert {(answer.status, answer.text) for answer in answers} == {(202, "{}")}
+    assert site.sleeps.waits == [1.0] * len(answers)
+    assert site.pool.mails == [(ASHA, "sign-up")] * most.account
+    site.clock.advance(3600)
+    assert site.post("confirm/resend", {"id": waiting[0]}).status == 202
+    assert site.pool.mails == [(ASHA, "sign-up")] * (most.account + 1)
+
+
+def test_no_code_is_sent_again_where_no_sign_up_waits(site: Site, identity_store: Store) -> None:
+    waiting, account = site.signed_up(), site.confirmed("ben@example.com")
+    identity_store.write(Delete(Keys(site.tenant).sign_up(waiting)))
+    site.pool.calls.clear()
+    for user_id in (waiting, account, "0" * 24):
+        assert site.post("confirm/resend", {"id": user_id}).status == 202
+    assert site.pool.calls == []
 
 
 def _but_for_its_id(body: dict[str, Any]) -> dict[str, Any]:

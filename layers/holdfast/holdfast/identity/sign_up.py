@@ -9,6 +9,7 @@ confirmation, then person and address in one transaction. A sign-up that is sent
 on where the last one ended.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import scrypt
 
@@ -88,10 +89,15 @@ def confirm(accounts: Accounts, tenant: str, user_id: str, code: str) -> None:
         raise Busy
 
 
-def send_code_again(accounts: Accounts, tenant: str, user_id: str) -> None:
-    """Mail a sign-up another code; whether one waits by this id is not told. Raises Busy and Unavailable."""
+def send_code_again(accounts: Accounts, tenant: str, user_id: str, may_mail: Callable[[str], bool]) -> None:
+    """Mail a sign-up another code, if `may_mail` lets its address have one more mail.
+
+    Whether one waits by this id, and was mailed, is not told. Raises Busy and Unavailable.
+    """
     begun = accounts.directory.clock.now()
-    accounts.pool.send_code_again(tenant, user_id)
+    waiting = accounts.directory.store.get(SignUpItem, Keys(tenant).sign_up(user_id))
+    if waiting is not None and may_mail(waiting.email):
+        accounts.pool.send_code_again(tenant, user_id)
     accounts.wait_since(begun)
 
 
