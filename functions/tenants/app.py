@@ -1,5 +1,6 @@
 """The tenants of this deployment, as its operators make, list, rename, suspend and open them."""
 
+from dataclasses import replace
 from functools import cache
 from typing import Annotated
 
@@ -16,7 +17,7 @@ from holdfast.platform.clock import to_text
 from holdfast.platform.dynamodb import connect
 from holdfast.platform.errors import TenantExists, TenantNotFound
 from holdfast.platform.fields import Moment, OptionalKey
-from holdfast.platform.identity_items import PersonItem, TenantItem
+from holdfast.platform.identity_items import TenantItem
 from holdfast.platform.settings import TenantsSettings, settings
 from holdfast.platform.tables import tenant_of
 from holdfast.platform.user_pool import CognitoUserPool, UserPool
@@ -119,16 +120,19 @@ def pool() -> UserPool:
 def create(body: TenantBody, idempotency_key: OptionalKey = None) -> TenantMade:
     """Make a tenant, and invite its first admin by e-mail.
 
-    Repeated with the same key it goes on where it broke off, and invites nobody twice who has accepted. A tenant made
-    without an admin gets its first key by `python -m operations.issue_service_key`.
+    Repeated with the same key it goes on where it broke off; once the admin was invited, it changes nothing. A tenant
+    made without an admin gets its first key by `python -m operations.issue_service_key`.
     """
     caller = http.caller_of(app)
-    keyed = None
+    keyed = invited = None
     if idempotency_key is not None:
         body_hash = hash_of(body.model_dump(mode="json"))
         keyed = KeyedRequest(caller.tenant, caller.name, "tenants", idempotency_key, body_hash)
+        invited = replace(keyed, route="tenants/admin")
     made = tenants.create(directory(), body.id, body.name, keyed)
-    admin = None if body.admin is None else _shown_admin(_invited(body.id, body.admin))
+    admin = None
+    if body.admin is not None:
+        admin = TenantAdminData(id=_invited(body.id, body.admin, invited), email=body.admin.email)
     return TenantMade(**_shown(made).model_dump(), admin=admin)
 
 
@@ -183,8 +187,15 @@ def change(tenant_id: TenantInPath, body: TenantPatchBody) -> TenantData:
     return _shown(tenants.change(directory(), tenant_id, wanted))
 
 
-def _invited(tenant: str, admin: TenantAdminBody) -> PersonItem:
-    return invitations.invite_new(directory(), pool(), tenant, admin.email, admin.name, Role.ADMIN)
+def _invited(tenant: str, admin: TenantAdminBody, keyed: KeyedRequest | None) -> str:
+    """Invite an admin, and return their id; under the same key nobody is invited, nor made an admin, again."""
+    known = keyed.replay(directory().store) if keyed is not None else None
+    if known is not None:
+        return str(known)
+    user_id = invitations.invite_new(directory(), pool(), tenant, admin.email, admin.name, Role.ADMIN).user_id
+    if keyed is None:
+        return str(user_id)
+    return str(keyed.remember(directory().store, directory().retries, user_id, directory().clock.now()))
 
 
 def _shown(tenant: TenantItem) -> TenantData:
@@ -195,10 +206,6 @@ def _shown(tenant: TenantItem) -> TenantData:
         created_at=to_text(tenant.created_at),
         updated_at=to_text(tenant.updated_at),
     )
-
-
-def _shown_admin(person: PersonItem) -> TenantAdminData:
-    return TenantAdminData(id=person.user_id, email=str(person.email))
 
 
 handler = http.entry(app)

@@ -150,8 +150,24 @@ def test_a_repeat_finishes_what_broke_off_before_the_admin_was_invited(
     assert list(pool.users) == [("acme", finished.json["admin"]["id"])]
     before = aws.dump()
     assert operator.post(ROUTE, body, key="k").json == finished.json
-    assert pool.mails == [(ADMIN["email"], "invitation")] * 2
+    assert pool.mails == [(ADMIN["email"], "invitation")]
     assert aws.dump() == before
+
+
+def test_a_repeat_makes_nobody_an_admin_who_is_none_any_more(operator: Api, pool: InMemoryCognito, aws: Aws) -> None:
+    body = ACME | {"admin": ADMIN}
+    first = operator.post(ROUTE, body, key="k")
+    admin = first.json["admin"]["id"]
+    other = Api("acme", name="another-admin", roles="admin")
+    assert other.patch(f"/api/v1/users/{admin}", {"role": "customer"}).status == 200
+    for gone in (False, True):
+        if gone:
+            assert other.delete(f"/api/v1/users/{admin}").status == 200
+        before = aws.dump()
+        assert operator.post(ROUTE, body, key="k").json == first.json
+        assert aws.dump() == before
+    assert pool.mails == [(ADMIN["email"], "invitation")]
+    assert pool.users == {}
 
 
 def test_an_admin_who_has_come_is_not_invited_again(operator: Api, pool: InMemoryCognito) -> None:
