@@ -112,9 +112,9 @@ def cleaned(value: Any, key: str = "") -> Any:
 
 def erased(text: str) -> str:
     """Return the text without e-mail addresses, phone numbers, credentials, passwords and tokens."""
+    text = text[:_LONGEST]
     if text.replace(" ", "").isalpha():
         return text
-    text = text[:_LONGEST]
     for pattern, instead in _rules():
         if pattern.search(text):
             text = str(_masking().erase(text, regex_pattern=pattern.pattern, mask_format=instead))
