@@ -14,7 +14,15 @@ from pydantic import AfterValidator, BaseModel, Field, StrictInt, StrictStr
 from pydantic_core import PydanticCustomError
 
 from holdfast.abuse.captcha.gate import REFUSALS, RESERVE, gate_of
-from holdfast.catalogue.halls import availability, booking_endings, booking_pages, bookings, moments, venues
+from holdfast.catalogue.halls import (
+    availability,
+    booking_endings,
+    booking_pages,
+    bookings,
+    moments,
+    personal_data,
+    venues,
+)
 from holdfast.catalogue.halls.booking_pages import Filters
 from holdfast.catalogue.halls.booking_views import Booking, Customer
 from holdfast.catalogue.halls.booking_wire import (
@@ -50,10 +58,10 @@ from holdfast.platform.errors import (
     Refused,
     TimeConflict,
     TooManyRequests,
-    UserNotFound,
     VenueNotFound,
 )
 from holdfast.platform.fields import OptionalKey, RequiredKey, UserId, VenueId
+from holdfast.platform.identity_items import PersonItem
 from holdfast.platform.settings import BookingsSettings, settings
 from holdfast.platform.workflows import StepFunctions
 from holdfast.reservations.engine import Engine, HoldLengths
@@ -279,7 +287,7 @@ def _book(body: VenueBookingBody, venue_id: str, idempotency_key: str) -> Bookin
     known = answered(gate, lambda: bookings.replayed(engine(), keyed)) if gate is not None else None
     if known is not None:
         return known
-    customer, is_new = _customer(caller, body)
+    customer, person, is_new = _customer(caller, body)
     wish = Wish(
         keyed=keyed,
         venue=venue,
@@ -295,9 +303,13 @@ def _book(body: VenueBookingBody, venue_id: str, idempotency_key: str) -> Bookin
         gate=gate,
     )
     try:
-        return bookings.book(engine(), wish)
+        booking = bookings.book(engine(), wish)
     except Refused as refused:
         raise _refusal(refused, venue, span, caller.tenant) from refused
+    if person is not None and people.look_up(directory(), caller.tenant, person.user_id) is None:
+        # Deleted meanwhile: whoever deleted them did not see this booking.
+        personal_data.delete_of(engine(), caller.tenant, person.user_id)
+    return booking
 
 
 def _span(body: VenueBookingBody, venue: Venue) -> Span:
@@ -330,8 +342,8 @@ def _for_whom(caller: Caller, body: VenueBookingBody) -> str:
     return named.phone
 
 
-def _customer(caller: Caller, body: VenueBookingBody) -> tuple[Customer, bool]:
-    """Return for whom a booking is, as they are kept with it, and whether they are new.
+def _customer(caller: Caller, body: VenueBookingBody) -> tuple[Customer, PersonItem | None, bool]:
+    """Return for whom a booking is, as they are kept with it; who that is, if they are known; and if they are new.
 
     Somebody named by phone becomes a user of the tenant, if staff or a service say so, and one who is known is brought
     up to date where the caller may change them.
@@ -340,19 +352,13 @@ def _customer(caller: Caller, body: VenueBookingBody) -> tuple[Customer, bool]:
     if named is not None and body.user_id is None and caller.sees() is None:
         rule = partial(rights.may_change, caller)
         person, is_new = people.upsert(directory(), caller.tenant, named.name, named.phone, named.email, rule=rule)
-        return Customer(person.user_id, person.name, person.phone, person.email), is_new
+        return Customer(person.user_id, person.name, person.phone, person.email), person, is_new
     user = _for_whom(caller, body)
-    if named is not None:
-        return Customer(user, named.name, named.phone, named.email), False
-    return _known(caller.tenant, user), False
-
-
-def _known(tenant: str, user: str) -> Customer:
-    try:
-        person = people.find(directory(), tenant, user)
-    except UserNotFound:
-        return Customer(user)
-    return Customer(user, person.name, person.phone, person.email)
+    known = people.look_up(directory(), caller.tenant, user)
+    said = named or known
+    if said is None:
+        return Customer(user), None, False
+    return Customer(user, said.name, said.phone, said.email), known, False
 
 
 def _refusal(refused: Refused, venue: Venue, span: Span, tenant: str) -> TimeConflict | VenueNotFound | Malformed:

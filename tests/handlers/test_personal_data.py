@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from holdfast.catalogue.halls import bookings
+from holdfast.catalogue.halls import personal_data as halls
+from holdfast.catalogue.halls.booking_views import Booking
 from holdfast.identity import people
 from holdfast.identity.people import Directory
 from holdfast.platform import revocation, user_pool
@@ -14,6 +17,7 @@ from holdfast.platform.dynamodb import Put, Store
 from holdfast.platform.identity_items import SessionItem
 from holdfast.platform.revocation import looked_at_anew
 from holdfast.platform.tables import Keys
+from holdfast.reservations.engine import Engine
 from tests.handlers import marketplace
 from tests.handlers.account import IDENTITY, Aws, HandMovedClock
 from tests.handlers.dying import die_everywhere
@@ -232,6 +236,41 @@ def test_what_repeated_users_are_answered_is_without_who_was_deleted(api: Api, p
     assert said(aws) == []
     again = api.post(ROUTE, body, key="k")
     assert (again.status, again.code) == (404, "user_not_found")
+    assert said(aws) == []
+
+
+@pytest.mark.parametrize("customer", [{"customer": None}, {}, {"userId": None}], ids=["by id", "both", "by phone"])
+def test_a_booking_that_is_made_while_its_customer_is_deleted_says_nothing_of_them(
+    api: Api, pool: InMemoryCognito, venue: str, aws: Aws, monkeypatch: pytest.MonkeyPatch, customer: dict[str, Any]
+) -> None:
+    asha = known(api)
+    made = bookings.book
+
+    def late(engine: Engine, wish: bookings.Wish) -> Booking:
+        assert delete(api, asha).status == 200
+        return made(engine, wish)
+
+    monkeypatch.setattr(bookings, "book", late)
+    found = book(api, venue, asha, **customer)
+    assert said(aws) == []
+    assert api.get(f"/api/v1/bookings/{found['id']}").json["booking"]["customer"]["id"] == asha
+
+
+def test_a_booking_that_is_made_just_before_its_customer_is_gone_says_nothing_of_them(
+    api: Api, pool: InMemoryCognito, venue: str, aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the bookings were gone through, and before the person went, who made it still found them there."""
+    asha = known(api)
+    gone_through, made = halls.delete_of, count()
+
+    def late(engine: Engine, tenant: str, user: str) -> int:
+        changed = gone_through(engine, tenant, user)
+        if next(made) == 0:
+            book(api, venue, asha)
+        return changed
+
+    monkeypatch.setattr(halls, "delete_of", late)
+    assert delete(api, asha).status == 200
     assert said(aws) == []
 
 

@@ -23,6 +23,7 @@ def delete(
     """Delete a person: sign-ins end first, then the pool's user, the sessions, and what other rooms keep of them.
 
     The account and whose its address is go in one transaction, and last the person and whose the phone is in another.
+    What was kept elsewhere meanwhile goes then; who keeps more later finds them gone, and takes it back.
     Raises UserNotFound, Busy and Unavailable.
     """
     for attempt in directory.retries:
@@ -43,6 +44,7 @@ def delete(
         except (Contended, Cancelled):
             directory.retries.wait(attempt)
         else:
+            delete_elsewhere()
             return
     raise Busy
 
