@@ -4,6 +4,7 @@ that the runtime brings; nothing else of this machine's environment.
 
 import json
 import os
+import re
 import subprocess
 import sys
 from functools import cache
@@ -50,12 +51,15 @@ class BuiltFunction:
         self.logical_name = f"{folder.title().replace('_', '')}Function"
         self.path = build.BUILD / self.logical_name
 
-    def variables(self, **named: str) -> dict[str, str]:
-        """The variables that the template gives the function; `named` are the names of what they refer to."""
+    def variables(self, endpoint_url: str | None, **named: str) -> dict[str, str]:
+        """The variables that the template gives the function, with AWS at `endpoint_url` where that is emulated.
+
+        `named` are the names of what they refer to, and of its attributes (`UserPool.ProviderName`).
+        """
+        known = {"AwsEndpointUrl": endpoint_url or "", **named}
         declared = _resources()[self.logical_name]["Properties"]["Environment"]["Variables"]
-        return {
-            name: named[value["Ref"]] if isinstance(value, dict) else str(value) for name, value in declared.items()
-        }
+        found = {name: _filled(value, known) for name, value in declared.items()}
+        return {name: value for name, value in found.items() if value or name != "AWS_ENDPOINT_URL"}
 
     def layers(self) -> list[Path]:
         """The contents of the layers that the template gives the function."""
@@ -66,8 +70,7 @@ class BuiltFunction:
 
     def environment(self, folder: Path, endpoint_url: str | None, **named: str) -> dict[str, str]:
         """The whole environment of its process; what Lambda has in /opt and /var/runtime is laid out in `folder`."""
-        endpoint = {} if endpoint_url is None else {"AWS_ENDPOINT_URL": endpoint_url}
-        return self.variables(**named) | CREDENTIALS | endpoint | {
+        return self.variables(endpoint_url, **named) | CREDENTIALS | {
             "AWS_REGION": REGION,
             "AWS_DEFAULT_REGION": REGION,
             "AWS_LAMBDA_FUNCTION_NAME": self.logical_name,
@@ -115,5 +118,13 @@ def _lay_out(folder: Path, layers: list[Path]) -> list[Path]:
 @cache
 def _resources() -> dict[str, Any]:
     document = template.transformed(template.read(build.build()))
-    resources: dict[str, Any] = template.resolved(document, Stage="local")["Resources"]
+    found = template.resolved(document, Stage="local", AwsEndpointUrl="${AwsEndpointUrl}")
+    resources: dict[str, Any] = found["Resources"]
     return resources
+
+
+def _filled(value: Any, named: dict[str, str]) -> str:
+    """The value of a variable, with what it refers to by the names that it has here."""
+    if isinstance(value, dict):
+        return named[value["Ref"]]
+    return re.sub(r"\$\{([\w.]+)\}", lambda found: named[found[1]], str(value))

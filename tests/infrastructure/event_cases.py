@@ -6,11 +6,15 @@ LAPSED_AT = 1_700_000_000_000
 """When the hold ran out that events/expiry-due.json speaks of, ms since the epoch."""
 
 TICKET = "0199c2d4a10f3c5a7e9b1d2f"
-"""The resale ticket that the events speak of, whose id no event can foretell; so for the next three."""
+"""The resale ticket that the events speak of, whose id no event can foretell; so for those that follow."""
 
 ANOTHER_TICKET = "0199c2d4a10f3c5a7e9b1d30"
 
 PERSON = "018f3a2b4c50123456789abc"
+SIGNING_UP = "018f3a2b4c51123456789abc"
+MEMBER = "018f3a2b4c52123456789abc"
+INVITED = "018f3a2b4c53123456789abc"
+LEAVER = "018f3a2b4c54123456789abc"
 PURCHASE = "0" * 32
 
 SIGNING_KEY = {
@@ -20,6 +24,15 @@ SIGNING_KEY = {
     "d": "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8",
 }
 """What the codes are signed with that the events show at the door."""
+
+KEY = f"hk_demo_{'0' * 64}"
+ANOTHER_KEY = f"hk_demo_{'2' * 64}"
+OPERATORS_KEY = f"hk_operator_{'1' * 64}"
+SUSPENDED_KEY = f"hk_closed_{'3' * 64}"
+PASSWORD = "correct-Horse-7"
+
+ACCESS_TOKEN, ANOTHER_ACCESS_TOKEN, REFRESH_TOKEN, CODE = "ACCESS-TOKEN", "ANOTHER-TOKEN", "REFRESH-TOKEN", "TOTP-CODE"
+"""What stands in the events for what is good for minutes: the member's, and that of one who stays signed in."""
 
 RAZORPAY = {"key_id": "rzp_test_0", "key_secret": "secret-of-the-key", "webhook_secret": "whsec-of-razorpay"}
 """The credentials of the provider whose webhooks carry no time, so that one can lie in a file."""
@@ -60,11 +73,50 @@ ANSWERED = {
     "users-read-by-phone-unknown": 404,
     "users-change": 200,
     "users-change-phone-in-use": 409,
+    "users-invite": 202,
+    "users-invite-unknown": 404,
+    "users-invite-by-a-customer": 403,
+    "accounts-sign-up": 201,
+    "accounts-sign-up-malformed": 400,
+    "accounts-sign-up-by-a-plain-password": 400,
+    "accounts-sign-up-at-no-tenant": 400,
+    "accounts-sign-up-at-unknown-tenant": 404,
+    "accounts-sign-up-with-an-address-in-use": 400,
+    "accounts-resend": 202,
+    "accounts-resend-malformed": 400,
+    "accounts-confirm": 200,
+    "accounts-confirm-malformed": 400,
+    "accounts-sign-in": 200,
+    "accounts-sign-in-wrong-password": 400,
+    "accounts-answer": 200,
+    "accounts-answer-nothing": 400,
+    "accounts-refresh": 200,
+    "accounts-refresh-unknown": 401,
+    "accounts-current-user": 200,
+    "accounts-current-user-of-nobody": 200,
+    "accounts-forgot-password": 202,
+    "accounts-forgot-password-malformed": 400,
+    "accounts-reset-password": 200,
+    "accounts-reset-password-to-a-plain-one": 400,
+    "accounts-confirm-totp": 200,
+    "accounts-confirm-totp-malformed": 400,
+    "accounts-confirm-totp-without-a-caller": 401,
+    "accounts-begin-totp": 200,
+    "accounts-begin-totp-by-a-key": 403,
+    "accounts-end-totp": 200,
+    "accounts-end-totp-without-a-caller": 401,
+    "accounts-change-password-wrong": 400,
+    "accounts-change-password": 200,
+    "accounts-change-password-once-signed-out": 401,
+    "accounts-sign-out": 200,
+    "accounts-sign-out-without-a-caller": 401,
     "venues-create": 201,
     "venues-create-in-no-time-zone": 400,
     "venues-create-by-a-customer": 403,
     "venues-list": 200,
     "venues-list-of-no-tenant": 400,
+    "venues-list-of-unknown-tenant": 404,
+    "venues-list-by-a-key": 200,
     "venues-read": 200,
     "venues-read-unknown": 404,
     "venues-change": 200,
@@ -107,7 +159,7 @@ ANSWERED = {
     "marketplace-list-orders": 200,
     "marketplace-list-orders-of-nobody": 400,
     "marketplace-read-order": 200,
-    "marketplace-read-order-of-another": 403,
+    "marketplace-read-order-of-another": 404,
     "marketplace-cancel-order": 200,
     "marketplace-cancel-order-unknown": 404,
     "reservations-create": 201,
@@ -118,6 +170,16 @@ ANSWERED = {
     "reservations-create-unknown-product": 409,
     "reservations-create-without-a-caller": 401,
     "reservations-create-without-a-key": 400,
+    "reservations-create-without-a-captcha": 400,
+    "reservations-create-by-a-bad-captcha": 403,
+    "reservations-create-in-a-captchas-outage": 503,
+    "reservations-create-by-a-captcha": 201,
+    "reservations-create-up-to-the-limit": 201,
+    "reservations-create-too-often": 429,
+    "reservations-create-beyond-scopes": 403,
+    "reservations-create-of-a-suspended-tenant": 403,
+    "reservations-create-while-nobody-can-be-looked-up": 503,
+    "reservations-options": 204,
     "reservations-list": 200,
     "reservations-list-of-nobody": 400,
     "reservations-read": 200,
@@ -158,6 +220,13 @@ ANSWERED = {
     "settings-change-by-a-customer": 403,
     "settings-read": 200,
     "settings-read-by-a-customer": 403,
+    "settings-change-all": 200,
+    "settings-change-all-beyond-bounds": 400,
+    "settings-change-all-by-a-customer": 403,
+    "settings-read-all": 200,
+    "settings-read-all-by-a-customer": 403,
+    "settings-branding": 200,
+    "settings-branding-of-unknown-tenant": 404,
     "reservations-create-for-erin": 201,
     "reservations-create-for-frank": 201,
     "reservations-create-for-grace": 201,
@@ -192,6 +261,28 @@ ANSWERED = {
     "orders-refund-unknown": 404,
     "orders-cancel": 200,
     "orders-cancel-unknown": 404,
+    "service_keys-issue": 201,
+    "service_keys-issue-malformed": 400,
+    "service_keys-issue-by-a-customer": 403,
+    "service_keys-list": 200,
+    "service_keys-list-by-a-customer": 403,
+    "service_keys-rotate": 201,
+    "service_keys-rotate-unknown": 404,
+    "service_keys-revoke": 200,
+    "service_keys-revoke-unknown": 404,
+    "tenants-create": 201,
+    "tenants-create-again": 409,
+    "tenants-create-by-an-admin": 403,
+    "tenants-list": 200,
+    "tenants-list-by-an-admin": 403,
+    "tenants-read": 200,
+    "tenants-read-unknown": 404,
+    "tenants-suspend": 200,
+    "tenants-suspend-unknown": 404,
+    "personal_data-export": 200,
+    "personal_data-export-by-another": 404,
+    "personal_data-delete-by-another": 404,
+    "personal_data-delete": 200,
     "health-read": 200,
     "documentation-document": 200,
     "documentation-page": 200,
@@ -201,7 +292,16 @@ ANSWERED = {
 }
 """The status that each API event is answered with, where they come in this order."""
 
-AUTHORIZED = {"authorizer-known-key": True, "authorizer-unknown-key": False, "authorizer-other-scheme": False}
+AUTHORIZED = {
+    "authorizer-known-key": ("demo", None),
+    "authorizer-unknown-key": (None, "unauthorized"),
+    "authorizer-other-scheme": (None, "unauthorized"),
+    "authorizer-access-token": ("demo", None),
+    "authorizer-access-token-forged": (None, "unauthorized"),
+    "authorizer-operators-key": ("operator", None),
+    "authorizer-key-of-a-suspended-tenant": (None, "tenant_suspended"),
+}
+"""Whose tenant's caller each credential is, or why it is none."""
 
 CONSUMED: dict[str, dict[str, Any]] = {
     "expiry_scheduler-new-hold": {"batchItemFailures": []},
