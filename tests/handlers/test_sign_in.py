@@ -2,15 +2,16 @@
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 
-from holdfast.identity import people, sessions
+from holdfast.identity import passwords, people, sessions
 from holdfast.identity.accounts import holder_of
 from holdfast.platform.credentials import good_from
 from holdfast.platform.dynamodb import Contended, Delete, Put, Store
-from holdfast.platform.errors import Unauthorized
+from holdfast.platform.errors import Busy, Unauthorized
 from holdfast.platform.identity_items import SessionItem
 from holdfast.platform.tables import Keys
 from tests.handlers import tokens
@@ -316,6 +317,65 @@ def test_a_sign_out_at_the_moment_of_a_sign_in_is_a_sign_in_to_repeat(site: Site
         answer = site.post("signin", {"email": ASHA, "password": PASSWORD})
     assert (answer.status, answer.code) == (503, "busy")
     assert site.signed_in()
+
+
+def throttle() -> None:
+    raise refusal("TooManyRequestsException", "Too many requests")
+
+
+@pytest.mark.parametrize("ended", ["reset", "password"])
+def test_a_sign_in_with_a_password_that_is_replaced_meanwhile_lasts_no_longer_than_those_before(
+    site: Site, ended: str
+) -> None:
+    """Also where the pool does not hear of the sign-out that the new password brings with it."""
+    user_id = site.confirmed()
+    owners = site.signed_in()["access_token"]
+    site.post("forgot-password", {"email": ASHA})
+    code = site.pool.reset_code_of(site.tenant, user_id)
+    replaced = {
+        "reset": partial(passwords.reset, site.accounts, site.tenant, ASHA, code, ANOTHER),
+        "password": partial(passwords.change, site.accounts, site.tenant, user_id, owners, PASSWORD, ANOTHER),
+    }
+
+    def replace_password() -> None:
+        if site.pool.of(site.tenant, user_id).password != PASSWORD:
+            return
+        with site.pool.hooked("before", "admin_user_global_sign_out", throttle), pytest.raises(Busy):
+            replaced[ended]()
+
+    with site.pool.hooked("after", "initiate_auth", replace_password):
+        answer = site.post("signin", {"email": ASHA, "password": PASSWORD})
+    assert (answer.status, answer.code) == (503, "busy")
+    assert site.post("signin", {"email": ASHA, "password": PASSWORD}).code == "bad_credentials"
+    assert site.signed_in(password=ANOTHER)
+
+
+def test_an_answer_to_a_challenge_does_not_outlast_a_sign_out_at_the_same_moment(site: Site) -> None:
+    person = people.account_of(site.accounts.directory, site.tenant, ASHA, None, people.Role.CUSTOMER)
+    site.accounts.pool.invite(site.tenant, person.user_id, ASHA)
+    asked = site.post("signin", {"email": ASHA, "password": site.pool.of(site.tenant, person.user_id).password}).json
+    body = {"id": person.user_id, "session": asked["session"], "new_password": PASSWORD}
+
+    def sign_out() -> None:
+        people.sign_out(site.accounts.directory, site.tenant, person.user_id)
+
+    with site.pool.hooked("after", "respond_to_auth_challenge", sign_out):
+        answer = site.post("signin/answer", body)
+    assert (answer.status, answer.code) == (503, "busy")
+    assert site.signed_in()
+
+
+def test_a_sign_out_asks_a_throttled_pool_again(site: Site) -> None:
+    user_id = site.confirmed()
+    token, throttled = site.signed_in()["access_token"], [throttle] * 2
+
+    def sometimes() -> None:
+        if throttled:
+            throttled.pop()()
+
+    with site.pool.hooked("before", "admin_user_global_sign_out", sometimes):
+        assert site.post("signout", token=token).status == 200
+    assert not site.pool.of(site.tenant, user_id).sign_ins
 
 
 def test_an_invited_user_chooses_a_password(site: Site, identity_store: Store) -> None:

@@ -35,15 +35,19 @@ class Session:
     expires_in: int
 
 
-def opened(accounts: Accounts, tenant: str, user_id: str, tokens: Tokens) -> Session:
+def opened(accounts: Accounts, tenant: str, user_id: str, tokens: Tokens, before: PersonItem | None) -> Session:
     """Keep a sign-in that the pool has let in, and return what it is given.
 
-    Raises BadCredentials where the user has no account, and Busy where they signed out at the same moment.
+    `before` is the user as they were before the pool was asked: a password that was right then may since have been
+    replaced, and all sign-ins ended, so only who came after that sign-out is let in. Raises BadCredentials where the
+    user has no account, and Busy where they signed out meanwhile.
     """
     keys, now = Keys(tenant), accounts.directory.clock.now()
-    person = accounts.directory.store.get(PersonItem, keys.person(user_id))
-    if person is None or not person.has_account:
+    person = people.look_up(accounts.directory, tenant, user_id)
+    if person is None or not person.has_account or before is None:
         raise BadCredentials
+    if person.signed_out_at != before.signed_out_at:
+        raise Busy
     try:
         good = _good(accounts, tenant, person, tokens)
     except Unauthorized:
@@ -78,11 +82,18 @@ def refreshed(accounts: Accounts, tenant: str, refresh_token: str) -> Session:
 def end_all(accounts: Accounts, tenant: str, user_id: str) -> None:
     """End all of a user's sign-ins, everywhere. Twice does no more than once.
 
-    The store comes first: from then on nobody is let in by what was given before, and no session is refreshed. Raises
-    UserNotFound, Busy and Unavailable.
+    The store comes first: from then on nobody is let in by what was given before, and no session is refreshed. A
+    throttled pool is asked again, since a code that led here is used up. Raises UserNotFound, Busy and Unavailable.
     """
     people.sign_out(accounts.directory, tenant, user_id)
-    accounts.pool.sign_out(tenant, user_id)
+    for attempt in accounts.directory.retries:
+        try:
+            accounts.pool.sign_out(tenant, user_id)
+        except Busy:
+            accounts.directory.retries.wait(attempt)
+        else:
+            return
+    raise Busy
 
 
 def _standing(accounts: Accounts, tenant: str, user_id: str, of_the_pool: str) -> PersonItem:

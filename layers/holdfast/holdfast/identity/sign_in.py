@@ -6,10 +6,11 @@ address, whether it is confirmed, locked for a while or to be reset, is nobody's
 
 from dataclasses import dataclass, field
 
-from holdfast.identity import sessions
+from holdfast.identity import people, sessions
 from holdfast.identity.accounts import Accounts, holder_of, refused_late
 from holdfast.identity.sessions import Session
 from holdfast.platform.errors import BadCredentials
+from holdfast.platform.identity_items import PersonItem
 from holdfast.platform.user_pool import Asked, Challenge, Tokens
 
 _OVER = "This sign-in is over, or took too long. Begin again."
@@ -28,7 +29,8 @@ def sign_in(accounts: Accounts, tenant: str, email: str, password: str) -> Sessi
     """Sign in with an address in small letters; raises BadCredentials, Busy and Unavailable."""
     with refused_late(accounts):
         user_id = holder_of(accounts, tenant, email)
-        return _gone_on(accounts, tenant, user_id, accounts.pool.sign_in(tenant, user_id, password))
+        before = people.look_up(accounts.directory, tenant, user_id)
+        return _gone_on(accounts, tenant, user_id, accounts.pool.sign_in(tenant, user_id, password), before)
 
 
 def answer_code(accounts: Accounts, tenant: str, user_id: str, session: str, code: str) -> Session | Asking:
@@ -37,11 +39,12 @@ def answer_code(accounts: Accounts, tenant: str, user_id: str, session: str, cod
     Raises CodeWrong, BadCredentials where there is no such sign-in (any more), Busy and Unavailable.
     """
     with refused_late(accounts):
+        before = people.look_up(accounts.directory, tenant, user_id)
         try:
             outcome = accounts.pool.answer_code(tenant, user_id, session, code)
         except BadCredentials:
             raise BadCredentials(_OVER) from None
-        return _gone_on(accounts, tenant, user_id, outcome)
+        return _gone_on(accounts, tenant, user_id, outcome, before)
 
 
 def answer_new_password(accounts: Accounts, tenant: str, user_id: str, session: str, password: str) -> Session | Asking:
@@ -50,14 +53,17 @@ def answer_new_password(accounts: Accounts, tenant: str, user_id: str, session: 
     Raises PasswordRefused, BadCredentials where there is no such sign-in (any more), Busy and Unavailable.
     """
     with refused_late(accounts):
+        before = people.look_up(accounts.directory, tenant, user_id)
         try:
             outcome = accounts.pool.answer_new_password(tenant, user_id, session, password)
         except BadCredentials:
             raise BadCredentials(_OVER) from None
-        return _gone_on(accounts, tenant, user_id, outcome)
+        return _gone_on(accounts, tenant, user_id, outcome, before)
 
 
-def _gone_on(accounts: Accounts, tenant: str, user_id: str, outcome: Tokens | Challenge) -> Session | Asking:
+def _gone_on(
+    accounts: Accounts, tenant: str, user_id: str, outcome: Tokens | Challenge, before: PersonItem | None
+) -> Session | Asking:
     if isinstance(outcome, Challenge):
         return Asking(user_id, outcome.asked, outcome.session)
-    return sessions.opened(accounts, tenant, user_id, outcome)
+    return sessions.opened(accounts, tenant, user_id, outcome, before)
