@@ -121,7 +121,7 @@ def ring() -> KeyRing:
     responses=http.answers(201, "The key, shown this once.", KeyShownBefore),
 )
 def issue(body: ServiceKeyBody, idempotency_key: OptionalKey = None) -> ServiceKeyIssued:
-    """Issue a key to one of the tenant's own servers. A key gives only scopes that it has itself."""
+    """Issue a key to one of the tenant's own servers. A limited key gives only roles and scopes it has itself."""
     caller = http.caller_of(app)
     keyed = _keyed(caller, "keys", idempotency_key, body.model_dump(mode="json"))
     wanted = Wanted(

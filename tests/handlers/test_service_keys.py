@@ -182,12 +182,30 @@ def test_the_operators_tenant_gives_keys_for_operators_alone_and_by_operators_al
 
 def test_a_key_gives_only_scopes_that_it_has_itself(api: Api, aws: Aws) -> None:
     own = limited(api, "keys:write", "keys:read", "catalogue:read")
-    assert issued(own, scopes=["catalogue:read", "keys:write"])["scopes"] == ["catalogue:read", "keys:write"]
+    found = issued(own, roles=["admin"], scopes=["catalogue:read", "keys:write"])
+    assert found["scopes"] == ["catalogue:read", "keys:write"]
     before = aws.dump()
     for scopes in (None, ["catalogue:write"], ["catalogue:read", "orders:write"]):
-        answer = own.post(KEYS, BODY | {"scopes": scopes})
+        answer = own.post(KEYS, BODY | {"roles": ["admin"], "scopes": scopes})
         assert (answer.status, answer.code) == (403, "forbidden")
     assert aws.dump() == before
+
+
+@pytest.mark.parametrize("roles", [["service"], ["staff"], ["admin", "service"]])
+def test_a_key_that_is_limited_gives_rotates_and_revokes_only_roles_that_it_has_itself(
+    api: Api, aws: Aws, roles: list[str]
+) -> None:
+    """A service says what was paid elsewhere, which an admin may not: a limited admin makes no service of itself."""
+    other = issued(api, roles=roles, scopes=["orders:write"])
+    own = limited(api, "keys:write", "orders:write")
+    before = aws.dump()
+    for answer in (
+        own.post(KEYS, {"label": "x", "roles": roles, "scopes": ["orders:write"]}),
+        rotated(own, other["id"]),
+        own.delete(f"{KEYS}/{other['id']}"),
+    ):
+        assert (answer.status, answer.code) == (403, "forbidden")
+    assert (aws.dump(), is_good(other["key"])) == (before, True)
 
 
 def test_a_key_rotates_and_revokes_none_that_may_more_than_itself(api: Api, aws: Aws) -> None:
@@ -198,7 +216,7 @@ def test_a_key_rotates_and_revokes_none_that_may_more_than_itself(api: Api, aws:
         for answer in (rotated(own, found["id"]), own.delete(f"{KEYS}/{found['id']}")):
             assert (answer.status, answer.code) == (403, "forbidden")
     assert aws.dump() == before
-    narrow = issued(api, scopes=["catalogue:read"])
+    narrow = issued(api, roles=["admin"], scopes=["catalogue:read"])
     renewed = rotated(own, narrow["id"])
     assert (renewed.status, renewed.json["scopes"]) == (201, ["catalogue:read"])
     assert own.delete(f"{KEYS}/{renewed.json['id']}").status == 200
@@ -208,7 +226,7 @@ def test_a_key_rotates_and_revokes_none_that_may_more_than_itself(api: Api, aws:
 def test_keys_are_read_and_written_by_scopes_of_their_own(api: Api, scopes: str, reads: int, writes: int) -> None:
     own = limited(api, scopes)
     assert own.get(KEYS).status == reads
-    assert own.post(KEYS, BODY | {"scopes": [scopes]}).status == writes
+    assert own.post(KEYS, BODY | {"roles": ["admin"], "scopes": [scopes]}).status == writes
 
 
 def test_keys_are_listed_a_page_at_a_time_and_without_what_makes_them_keys(api: Api) -> None:

@@ -6,7 +6,7 @@ the answer, and of a key of the tenant that the table does not know.
 """
 
 import hmac
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from secrets import token_hex
 from typing import Any
@@ -99,7 +99,7 @@ def issue_for(ring: KeyRing, caller: Caller, wanted: Wanted, keyed: KeyedRequest
     if not wanted.roles <= set(roles_given_by(caller.tenant)):
         sentence = f"Roles here are {', '.join(roles_given_by(caller.tenant))}."
         raise Malformed(faults=[Fault("roles", sentence, "role_not_given")])
-    _must_be_let_give(caller, wanted.scopes)
+    _must_be_let_give(caller, wanted.roles, wanted.scopes)
     known = keyed.replay(ring.store) if keyed is not None else None
     if known is not None:
         return _replayed(ring, caller.tenant, known)
@@ -135,7 +135,7 @@ def rotate(ring: KeyRing, caller: Caller, key_id: str, grace_seconds: int, keyed
     nonce, secret = _new_secret(ring, caller.tenant, keyed)
     key, now = _key(caller.tenant, secret), ring.clock.now()
     old = _find(ring, caller.tenant, key_id)
-    _must_be_let_give(caller, old.scopes)
+    _must_be_let_give(caller, old.roles, old.scopes)
     new = _item(caller.tenant, key, _wanted_again(old), now, caller.name)
     record = [keyed.record(_recorded(nonce, new), now)] if keyed is not None else []
     for attempt in ring.retries:
@@ -167,7 +167,7 @@ def rotate(ring: KeyRing, caller: Caller, key_id: str, grace_seconds: int, keyed
 def revoke(ring: KeyRing, caller: Caller, key_id: str) -> None:
     """Take a key away at once. Raises KeyNotFound, Forbidden for one that may more than the caller, and Busy."""
     found = _find(ring, caller.tenant, key_id)
-    _must_be_let_give(caller, found.scopes)
+    _must_be_let_give(caller, found.roles, found.scopes)
     for attempt in ring.retries:
         try:
             ring.store.write(Delete(found.key))
@@ -187,15 +187,17 @@ def list_of(ring: KeyRing, tenant: str, limit: int, token: str | None = None) ->
     return KeyPage(found, page_tokens.issue(scope, found[-1].sk) if len(page.items) > limit else None)
 
 
-def _must_be_let_give(caller: Caller, scopes: frozenset[str] | set[str] | None) -> None:
-    """Raise Forbidden unless the caller may do itself all that a key of these scopes may.
+def _must_be_let_give(caller: Caller, roles: Set[str], scopes: Set[str] | None) -> None:
+    """Raise Forbidden unless the caller may do itself all that a key of these roles and scopes may.
 
-    In the operators' tenant that is operators alone, whoever else is known there.
+    An admin whose credential is for everything gives any role. One that is limited gives its own alone: a role lets do
+    what an admin may not, as a service does that says what was paid elsewhere. In the operators' tenant only operators
+    give, whoever else is known there.
     """
     if caller.tenant == OPERATOR_TENANT and OPERATOR not in caller.roles:
         raise Forbidden
-    if caller.scopes != ALL_SCOPES and (not scopes or not caller.scopes.issuperset(scopes)):
-        raise Forbidden("A key gives, changes and takes away no scopes that it does not have itself.")
+    if caller.scopes != ALL_SCOPES and not (scopes and caller.scopes >= scopes and caller.roles >= roles):
+        raise Forbidden("A key gives, changes and takes away no roles and scopes that it does not have itself.")
 
 
 def _find(ring: KeyRing, tenant: str, key_id: str) -> ServiceKeyItem:
