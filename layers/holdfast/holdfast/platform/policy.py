@@ -37,8 +37,8 @@ class PatiencePolicy:
 
     From `after` of them on, each further one halves how long their holds last, down to `shortest_seconds`, by how much
     they are extended, and how many may be made a minute. All are forgotten once none came for `forget_seconds`, or
-    something is bought. What is let go of in time does not count, nor what is added to in time by the older deals, whose
-    time then begins anew; a checkout has the time to pay that all have, and counts if it is not paid.
+    something is bought. What is let go of in time does not count, nor what is added to in time by the older deals: its
+    time then begins anew. A checkout has the time to pay that all have, and counts if it is not paid.
     """
 
     after: int = 3
