@@ -124,7 +124,7 @@ def _resources() -> dict[str, Any]:
 
 
 def _filled(value: Any, named: dict[str, str]) -> str:
-    """The value of a variable, with what it refers to by the names that it has here."""
+    """The value of a variable, with what it refers to by the names that it has here, where it has any."""
     if isinstance(value, dict):
         return named[value["Ref"]]
-    return re.sub(r"\$\{([\w.]+)\}", lambda found: named[found[1]], str(value))
+    return re.sub(r"\$\{([\w.]+)\}", lambda found: named.get(found[1], found[0]), str(value))

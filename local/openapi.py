@@ -62,7 +62,7 @@ TAGS = {
     "marketplace": "Tickets that people resell to one another, and orders for them.",
     "venues": "Halls: opened, priced, closed for a time, and when they are free.",
     "bookings": "Halls, booked from one moment up to another, by nobody else.",
-    "users": "Who is known to a tenant, by phone or by an account, and what is kept of them.",
+    "users": "Who is known to a tenant, by phone or by an account; invitations, and their personal data.",
     "operations": "How the service is.",
     "documentation": "This document.",
 }
