@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
-from holdfast.identity import people
+from holdfast.identity import account_emails, people
 from holdfast.platform.credentials import digest_of
 from holdfast.platform.dynamodb import Put, Store
 from holdfast.platform.identity_items import ServiceKeyItem
@@ -166,6 +166,66 @@ def test_codes_go_to_the_address_that_the_store_has(site: Site) -> None:
     user.email, user.email_verified = "thief@example.com", False
     site.post("forgot-password", {"email": ASHA})
     assert site.pool.mails[-1] == (ASHA, "reset")
+
+
+def move(site: Site, user_id: str, email: str = "new@example.com") -> None:
+    """Give an account another address, as an admin does."""
+    directory = site.accounts.directory
+    moved = people.change(directory, site.tenant, user_id, people.Changes(email=email))
+    account_emails.tell(directory, site.accounts.pool, site.tenant, moved)
+
+
+def test_a_code_that_went_to_another_mailbox_is_no_good_once_the_account_has_moved(site: Site) -> None:
+    user_id = site.confirmed()
+    session = site.signed_in()
+    site.post("forgot-password", {"email": ASHA})
+    move(site, user_id)
+    assert "refusal" in tokens.bearer(session["access_token"])
+    assert site.post("refresh", {"refresh_token": session["refresh_token"]}).status == 401
+    for email in ("new@example.com", ASHA):
+        assert reset(site, user_id, email=email).code == "code_wrong"
+    move(site, user_id, ASHA)
+    assert reset(site, user_id).code == "code_wrong"
+    assert site.signed_in()
+    site.post("forgot-password", {"email": ASHA})
+    assert reset(site, user_id).status == 200
+
+
+def test_a_change_of_the_letters_of_an_address_or_of_anything_else_ends_no_sign_in(site: Site) -> None:
+    user_id = site.confirmed()
+    session = site.signed_in()
+    move(site, user_id, ASHA.upper())
+    people.change(site.accounts.directory, site.tenant, user_id, people.Changes(name="Asha"))
+    assert site.post("refresh", {"refresh_token": session["refresh_token"]}).status == 200
+    site.post("forgot-password", {"email": ASHA})
+    assert reset(site, user_id).status == 200
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_an_account_that_moves_while_a_code_is_asked_for_keeps_its_new_address_and_is_sent_none(
+    site: Site, when: str
+) -> None:
+    user_id = site.confirmed()
+    moves = [True]
+
+    def moving() -> None:
+        if moves:
+            moves.clear()
+            move(site, user_id)
+
+    with site.pool.hooked(when, "admin_update_user_attributes", moving):
+        assert told(site.post("forgot-password", {"email": ASHA})) == (202, {})
+    assert site.pool.of(site.tenant, user_id).email == "new@example.com"
+    assert site.pool.mails == [(ASHA, "sign-up")]
+
+
+def test_a_code_that_was_asked_for_as_the_account_moved_is_no_good(site: Site) -> None:
+    """The last moment: the pool is told to send, and the account moves before it does."""
+    user_id = site.confirmed()
+    with site.pool.hooked("before", "forgot_password", lambda: move(site, user_id)):
+        site.post("forgot-password", {"email": ASHA})
+    for email in ("new@example.com", ASHA):
+        assert reset(site, user_id, email=email).code == "code_wrong"
 
 
 # ---- Changed passwords

@@ -5,8 +5,8 @@ address that was told last is the store's, however many change it at once; after
 made again, tells it.
 """
 
-from holdfast.identity.people import Directory, find
-from holdfast.platform.errors import Busy
+from holdfast.identity.people import Directory, look_up
+from holdfast.platform.errors import Busy, UserNotFound
 from holdfast.platform.identity_items import PersonItem
 from holdfast.platform.user_pool import UserPool
 
@@ -16,12 +16,23 @@ def tell(directory: Directory, pool: UserPool, tenant: str, person: PersonItem) 
 
     Raises UserNotFound where they are gone by then, Busy and Unavailable.
     """
+    if not person.has_account:
+        return person
+    found = tell_of(directory, pool, tenant, person.user_id, person.email)
+    if found is None:
+        raise UserNotFound
+    return found
+
+
+def tell_of(directory: Directory, pool: UserPool, tenant: str, user_id: str, address: str) -> PersonItem | None:
+    """Tell the pool what was an account's address when it was looked up, and whatever it is by now.
+
+    Returns the person as they then are; None where there is nobody. Raises Busy and Unavailable.
+    """
     for _ in directory.retries:
-        if not person.has_account:
+        pool.change_email(tenant, user_id, address)
+        person = look_up(directory, tenant, user_id)
+        if person is None or not person.has_account or person.email.lower() == address.lower():
             return person
-        told = person.email
-        pool.change_email(tenant, person.user_id, told)
-        person = find(directory, tenant, person.user_id)
-        if person.email == told:
-            return person
+        address = person.email
     raise Busy

@@ -47,4 +47,9 @@ def holder_of(accounts: Accounts, tenant: str, email: str) -> str:
     asked of the pool are the same calls.
     """
     found = accounts.directory.store.get(EmailItem, Keys(tenant).email(email))
-    return f"nobody{sha256(email.encode()).hexdigest()[:24]}" if found is None else str(found.user_id)
+    return nobody_of(email) if found is None else str(found.user_id)
+
+
+def nobody_of(email: str) -> str:
+    """Return the id that stands for an e-mail address where nobody has an account with it."""
+    return f"nobody{sha256(email.encode()).hexdigest()[:24]}"

@@ -2,12 +2,18 @@
 
 import re
 
-from holdfast.identity import sessions
-from holdfast.identity.accounts import Accounts, holder_of, refused_late
+from holdfast.identity import account_emails, sessions
+from holdfast.identity.accounts import Accounts, holder_of, nobody_of, refused_late
+from holdfast.platform.dynamodb import Cancelled, Put
 from holdfast.platform.errors import BadCredentials, CodeWrong, Fault, PasswordRefused, UserNotFound
+from holdfast.platform.identity_items import EmailItem
+from holdfast.platform.tables import Keys
 
 LEAST, MOST = 12, 256
 """Characters of a password; the user pool has the same rules."""
+
+_CODE_GOOD_FOR = 3_600_000
+"""How long (ms) the pool's codes for another password are good."""
 
 _NEEDED = {"a small letter": r"[a-z]", "a capital letter": r"[A-Z]", "a digit": r"[0-9]"}
 _BLANK = re.compile(r"\s")
@@ -28,11 +34,17 @@ def forget(accounts: Accounts, tenant: str, email: str) -> None:
     """Mail a code to choose another password by, if there is an account with the address; whether is not told.
 
     The pool is told the account's address first: it sends there, and may have been left behind by a change, or changed
-    by somebody who had the user's token. Raises Busy and Unavailable.
+    by somebody who had the user's token. That a code is sent is kept with the address, as long as it is the account's:
+    what another mailbox was sent is no good once the account has moved from there. Raises Busy and Unavailable.
     """
     begun = accounts.directory.clock.now()
     user_id = holder_of(accounts, tenant, email)
-    accounts.pool.change_email(tenant, user_id, email)
+    account_emails.tell_of(accounts.directory, accounts.pool, tenant, user_id, email)
+    asked = EmailItem(*Keys(tenant).email(email), user_id=user_id, code_sent_at=begun)
+    try:
+        accounts.directory.store.write(Put(asked, EmailItem.user_id == user_id))
+    except Cancelled:
+        user_id = nobody_of(email)
     accounts.pool.send_reset_code(tenant, user_id)
     accounts.wait_since(begun)
 
@@ -41,15 +53,25 @@ def reset(accounts: Accounts, tenant: str, email: str, code: str, password: str)
     """Choose another password by the code that was sent to the address; all sign-ins are then over.
 
     Should that second step not be reached, they go on until the user signs out. Raises CodeWrong, which also says that
-    there is no account with the address, PasswordRefused, Busy and Unavailable.
+    there is no account with the address, or that it was sent no code within the hour, PasswordRefused, Busy and
+    Unavailable.
     """
     with refused_late(accounts):
-        user_id = holder_of(accounts, tenant, email)
+        user_id = _holder_who_asked(accounts, tenant, email)
         accounts.pool.reset_password(tenant, user_id, code, password)
         try:
             sessions.end_all(accounts, tenant, user_id)
         except UserNotFound:
             raise CodeWrong from None
+
+
+def _holder_who_asked(accounts: Accounts, tenant: str, email: str) -> str:
+    """Return whose account an address signs in to, if it was sent a code that may still be good; else nobody's id."""
+    found = accounts.directory.store.get(EmailItem, Keys(tenant).email(email))
+    since = accounts.directory.clock.now() - _CODE_GOOD_FOR
+    if found is None or found.code_sent_at is None or found.code_sent_at <= since:
+        return nobody_of(email)
+    return str(found.user_id)
 
 
 def change(accounts: Accounts, tenant: str, user_id: str, access_token: str, password: str, new_password: str) -> None:

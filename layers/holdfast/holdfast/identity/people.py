@@ -156,17 +156,22 @@ def change(directory: Directory, tenant: str, user_id: str, wanted: Changes, rul
     """Change what is given of a person, if `rule` lets them be changed, and return the person as it then is.
 
     A new phone (E.164), or a new address of an account, is taken, and the old one let go, in the same transaction; the
-    pool has yet to be told of the address (`account_emails`). Raises UserNotFound, PhoneInUse where somebody else has
-    the phone, EmailInUse where somebody else's account has the address, AccountNeedsEmail and Busy.
+    pool has yet to be told of the address (`account_emails`). With the address all sign-ins end: they may be those of
+    whoever has the old mailbox. Raises UserNotFound, PhoneInUse where somebody else has the phone, EmailInUse where
+    somebody else's account has the address, AccountNeedsEmail and Busy.
     """
 
     def planned(found: PersonItem) -> _Plan | None:
-        person = _changed(found, wanted, directory.clock.now(), rule)
+        now = directory.clock.now()
+        person = _changed(found, wanted, now, rule)
         if person is None:
             return None
         if found.has_account and person.email is None:
             raise AccountNeedsEmail
-        return person, [*_moved_phone(tenant, found, person.phone), *_moved_email(tenant, found, person.email)]
+        moved = _moved_email(tenant, found, person.email)
+        if moved:
+            person = _signed_out(found, now, wanted)
+        return person, [*_moved_phone(tenant, found, person.phone), *moved]
 
     return _written(directory, tenant, user_id, planned)
 

@@ -48,9 +48,13 @@ class PhoneItem(Item):
 
 
 class EmailItem(Item):
-    """Whose account an e-mail address signs in to."""
+    """Whose account an e-mail address signs in to.
+
+    `code_sent_at` (ms) is when they last asked, by this address, for a code to choose another password by.
+    """
 
     user_id = UnicodeAttribute()
+    code_sent_at = IntegerAttribute(null=True)
 
 
 class SignUpItem(Item):
