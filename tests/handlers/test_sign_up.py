@@ -352,14 +352,32 @@ def test_neither_password_nor_code_is_kept_in_the_store(site: Site, aws: Aws) ->
     assert session["access_token"] not in kept
 
 
-def test_a_mail_that_cannot_be_sent_is_a_sign_up_to_send_again(site: Site) -> None:
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_mail_that_cannot_be_sent_is_a_sign_up_to_send_again_and_leaves_nobody(site: Site, when: str) -> None:
     def refuse() -> None:
         raise refusal("CodeDeliveryFailureException", f"could not send to {ASHA}")
 
-    with site.pool.hooked("before", "sign_up", refuse):
+    with site.pool.hooked(when, "sign_up", refuse):
         answer = site.post("signup", {"email": ASHA, "password": PASSWORD})
     assert (answer.status, answer.code, answer.json["retry_after"]) == (503, "code_not_sent", 60)
+    assert not site.pool.users
     assert site.confirmed()
+
+
+def test_a_sign_up_that_is_taken_away_while_it_is_confirmed_makes_nobody(
+    site: Site, identity_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user_id = site.signed_up()
+    transact = Store.transact
+
+    def taken_away(store: Store, writes: Any) -> None:
+        identity_store.write(Delete(Keys(site.tenant).sign_up(user_id)))
+        transact(store, writes)
+
+    monkeypatch.setattr(Store, "transact", taken_away)
+    answer = site.post("confirm", {"id": user_id, "code": site.pool.code_of(site.tenant, user_id)})
+    assert answer.code == "code_wrong"
+    assert person_of(identity_store, site, user_id) is None
 
 
 def test_operators_are_not_made_by_signing_up(site: Site) -> None:

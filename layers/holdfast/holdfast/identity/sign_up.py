@@ -17,12 +17,12 @@ from holdfast.identity import people
 from holdfast.identity.accounts import Accounts, refused_late
 from holdfast.identity.people import Changes
 from holdfast.platform.dynamodb import Cancelled, Contended, Delete, Put, Write, read
-from holdfast.platform.errors import Busy, CodeWrong, EmailInUse, Fault
+from holdfast.platform.errors import Busy, CodeNotSent, CodeWrong, EmailInUse, Fault
 from holdfast.platform.identity_items import EmailItem, PersonItem, SignUpItem
 from holdfast.platform.tables import Key, Keys
 from holdfast.reservations.idempotency import KeyedRequest, hash_of
 
-_WAITS_SECONDS = 7 * 86_400
+WAITS_SECONDS = 7 * 86_400
 """For how long a sign-up may be confirmed; the pool's codes are good for a day, and may be sent again."""
 
 _ROUTE = "signup"
@@ -51,7 +51,11 @@ def sign_up(accounts: Accounts, tenant: str, wanted: SigningUp, idempotency_key:
     if store.get_raw(Keys(tenant).email(wanted.email)) is not None:
         raise _in_use()
     user_id = people.new_id(clock.now())
-    accounts.pool.sign_up(tenant, user_id, wanted.email, wanted.password)
+    try:
+        accounts.pool.sign_up(tenant, user_id, wanted.email, wanted.password)
+    except CodeNotSent:
+        accounts.pool.remove(tenant, user_id)
+        raise
     writes: list[Write] = [Put(_waiting(tenant, user_id, wanted, clock.now()))]
     if keyed is not None:
         writes = [keyed.record(user_id, clock.now()), *writes]
@@ -73,6 +77,9 @@ def confirm(accounts: Accounts, tenant: str, user_id: str, code: str) -> None:
             if lives in found and read(PersonItem, found[lives]).has_account:
                 return
             if waits not in found:
+                if people.look_up(accounts.directory, tenant, user_id) is None:
+                    # Without the sign-up nobody can become of it any more.
+                    accounts.pool.remove(tenant, user_id)
                 raise CodeWrong
             try:
                 store.transact(_confirmed(accounts, tenant, user_id, read(SignUpItem, found[waits]), waits))
@@ -121,12 +128,15 @@ def _begun(accounts: Accounts, tenant: str, user_id: str, writes: list[Write], k
 
 
 def _waiting(tenant: str, user_id: str, wanted: SigningUp, now: int) -> SignUpItem:
-    ttl = now // 1000 + _WAITS_SECONDS
+    ttl = now // 1000 + WAITS_SECONDS
     return SignUpItem(*Keys(tenant).sign_up(user_id), email=wanted.email, name=wanted.name, created_at=now, ttl=ttl)
 
 
 def _confirmed(accounts: Accounts, tenant: str, user_id: str, waiting: SignUpItem, waits: Key) -> list[Write]:
-    """Return the writes that make a sign-up an account: the address first, then the person."""
+    """Return the writes that make a sign-up an account: the address first, then the person.
+
+    One that was taken away meanwhile, for nobody confirmed it in time, makes nobody.
+    """
     known = Changes(email=waiting.email)
     if waiting.name is not None:
         known["name"] = waiting.name
@@ -135,7 +145,7 @@ def _confirmed(accounts: Accounts, tenant: str, user_id: str, waiting: SignUpIte
     return [
         people.taken_email(tenant, waiting.email, user_id),
         Put(person, PersonItem.pk.does_not_exist()),
-        Delete(waits),
+        Delete(waits, SignUpItem.pk.exists()),
     ]
 
 
