@@ -134,7 +134,9 @@ def test_nobody_passes_without_a_token(secrets: Kept, outside: Outside, token: s
     assert not outside.asked
 
 
-@pytest.mark.parametrize("token", ["x" * 8_193, "x y", " pass", "pass\n", "päss", "pass\x7f", "\x00", "\ud800", "🎟"])
+@pytest.mark.parametrize(
+    "token", ["x" * 8_193, "x y", " pass", "pass\n", "päss", "pass\x7f", "\x00", "\ud800", "🎟", "<b>"]
+)
 def test_what_no_provider_gives_is_refused_without_asking(secrets: Kept, outside: Outside, token: str) -> None:
     for provider in TenantCaptchaProvider:
         with pytest.raises(CaptchaFailed):
@@ -228,34 +230,51 @@ def test_unclear_answers_are_refusals_where_outages_admit(secrets: Kept, outside
             passing(policy_of(provider, admits_in_outage=True), TOKEN)
 
 
-def outages(provider: str) -> list[Says]:
-    """Return what a provider may say that lets nothing be known of a token."""
-    page = Says(b"<html>", 200, "text/html")
-    return [Says({}, 503), Says({}, 429), Says({}, 403), page, Says(b"{"), PROVIDERS[provider].secret_refused]
+OUTAGES = [Says({}, 503), Says(b"<html>", 200, "text/html"), Says(b"{"), Says({}, 404)]
+"""What a provider may say when it is out."""
+
+
+def not_outages(provider: str) -> list[Says]:
+    """Return what else it may say that lets nothing be known: anybody's to bring about, or ours to mend."""
+    return [Says({}, 429), Says({}, 401), Says(b"<html>", 403, "text/html"), PROVIDERS[provider].secret_refused]
 
 
 @pytest.mark.parametrize("provider", sorted(PROVIDERS))
 def test_nobody_is_let_in_while_a_provider_is_out(
     secrets: Kept, outside: Outside, provider: str, log: io.StringIO
 ) -> None:
-    for answer in outages(provider):
+    for answer in OUTAGES + not_outages(provider):
         outside.say(answer)
         with pytest.raises(CaptchaUnavailable) as refusal:
             passing(policy_of(provider), TOKEN)
         assert refusal.value.retry_after == 5
     assert {line["level"] for line in lines(log)} == {"ERROR"}
-    assert len(lines(log)) == len(outages(provider))
+    assert len(lines(log)) == len(OUTAGES + not_outages(provider))
 
 
 @pytest.mark.parametrize("provider", sorted(PROVIDERS))
 def test_a_tenant_may_let_everybody_in_meanwhile_each_token_once(
     secrets: Kept, outside: Outside, provider: str, log: io.StringIO
 ) -> None:
-    for answer in outages(provider):
+    for answer in OUTAGES:
         outside.say(answer)
         (write,) = passing(policy_of(provider, admits_in_outage=True), TOKEN)
         assert isinstance(write, Put)
     assert {line["level"] for line in lines(log)} == {"ERROR"}
+
+
+@pytest.mark.parametrize("provider", sorted(PROVIDERS))
+def test_nobody_is_let_in_for_what_is_no_outage(
+    secrets: Kept, outside: Outside, provider: str, log: io.StringIO
+) -> None:
+    for answer in not_outages(provider):
+        outside.say(answer)
+        with pytest.raises(CaptchaUnavailable):
+            passing(policy_of(provider, admits_in_outage=True), TOKEN)
+    del secrets[f"captcha/{TENANT}/{provider}"]
+    with pytest.raises(CaptchaUnavailable):
+        passing(policy_of(provider, admits_in_outage=True), TOKEN)
+    assert not any(line["admitted"] for line in lines(log))
 
 
 def test_a_token_is_still_needed_while_everybody_is_let_in(secrets: Kept, outside: Outside) -> None:

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from holdfast.abuse.captcha import calls
-from holdfast.abuse.captcha.port import Captcha, Misconfigured, NotSolved, ProviderOut, Solved, Verdict
+from holdfast.abuse.captcha.port import AskedTooOften, Captcha, Misconfigured, NotSolved, ProviderOut, Solved, Verdict
 from holdfast.platform.secrets import SecretUnreadable
 from tests.abuse.outside import (
     ACTION,
@@ -157,7 +157,6 @@ OUT = {
     "502": Says(HTML, 502, "text/html"),
     "503": Says(b"", 503, None),
     "504": Says({"success": True}, 504),
-    "429": Says({"error": {"status": "RESOURCE_EXHAUSTED"}}, 429),
     "404": Says(HTML, 404, "text/html"),
     "204": Says(b"", 204),
     "201": Says({"success": True}, 201),
@@ -181,9 +180,16 @@ def test_what_is_no_answer_is_an_outage(captcha: Captcha, known: Known, outside:
         content = whole[: len(whole) // 2] if answer.body == "half" else whole
         answer = Says(content, answer.status, answer.content_type, cut=answer.cut)
     outside.say(answer)
-    with pytest.raises(ProviderOut) as out:
+    with pytest.raises(ProviderOut):
         verified(captcha)
-    assert not isinstance(out.value, Misconfigured)
+
+
+def test_a_provider_that_is_asked_too_often_is_not_out(captcha: Captcha, outside: Outside) -> None:
+    """Anybody can ask it by way of us, as often as they like."""
+    outside.say(Says({"error": {"status": "RESOURCE_EXHAUSTED"}}, 429))
+    with pytest.raises(AskedTooOften):
+        verified(captcha)
+    assert len(outside.asked) == 1
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

@@ -10,12 +10,13 @@ from typing import Any
 
 import httpx
 
-from holdfast.abuse.captcha.port import Misconfigured, ProviderOut
+from holdfast.abuse.captcha.port import AskedTooOften, Misconfigured, ProviderOut
 
 _TIMEOUT = httpx.Timeout(2.0, connect=1.5)
 _JSON = "application/json"
 _DONE = 200
 _REFUSED_CREDENTIALS = (401, 403)
+_TOO_OFTEN = 429
 _OF_WHAT_WAS_SENT = (400, 413, 414, 422, 431)
 """What may be said because of a token, which is anybody's to make up: no sign that the provider is out."""
 
@@ -36,11 +37,11 @@ class Calls:
         self._client = httpx.Client(timeout=_TIMEOUT, transport=transport)
 
     def post_form(self, url: str, form: Mapping[str, str]) -> ApiAnswer:
-        """Send a form; raises ProviderOut."""
+        """Send a form; raises Unverified."""
         return self._answered(url, data=dict(form))
 
     def post_json(self, url: str, body: Mapping[str, Any], headers: Mapping[str, str]) -> ApiAnswer:
-        """Send a JSON object; raises ProviderOut."""
+        """Send a JSON object; raises Unverified."""
         return self._answered(url, json=dict(body), headers=dict(headers))
 
     def _answered(self, url: str, **request: Any) -> ApiAnswer:
@@ -51,6 +52,8 @@ class Calls:
         status = response.status_code
         if status in _REFUSED_CREDENTIALS:
             raise Misconfigured(f"status {status}")
+        if status == _TOO_OFTEN:
+            raise AskedTooOften(f"status {status}")
         if status != _DONE and status not in _OF_WHAT_WAS_SENT:
             raise ProviderOut(f"status {status}")
         said = response.headers.get("content-type", "").partition(";")[0].strip().lower()

@@ -4,6 +4,7 @@ Nothing of it is imported before a captcha is really asked for, so that reservin
 say is logged without the token; whoever sent it is told nothing but that it was no good.
 """
 
+import re
 from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING
@@ -27,8 +28,11 @@ CHECK_OUT = "checkout"
 REFUSALS = (CaptchaRequired, CaptchaFailed, CaptchaUnavailable)
 """What the gate refuses with, for what routes declare of their answers."""
 
-_LONGEST_TOKEN = 8_192
-"""Characters; the longest that is known of is half as long, and headers carry little more."""
+_TOKEN = re.compile(r"[A-Za-z0-9._~:|=+/-]{1,8192}")
+"""What providers make tokens of; the longest that is known of is half as long, and headers carry little more.
+
+Nothing else is sent to them: whatever guards them might take it for an attack, and its answer for an outage.
+"""
 
 _logger = logger()
 
@@ -60,24 +64,26 @@ def _let_in(tenant: str, policy: CaptchaPolicy, token: str | None, action: str, 
 
     if not token:
         raise CaptchaRequired
-    if len(token) > _LONGEST_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
+    if not _TOKEN.fullmatch(token):
         raise CaptchaFailed
     _must_pass(tenant, policy, token, action, _as_sent(address))
     return [spend(tenant, token, _captchas().clock.now())]
 
 
 def _must_pass(tenant: str, policy: CaptchaPolicy, token: str, action: str, address: str | None) -> None:
-    """Let a token pass that its provider calls good, or that it cannot say anything of, if the tenant wants that."""
+    """Let a token pass that its provider calls good, or any while that is out, if the tenant wants it so."""
     from holdfast.abuse.captcha.judging import objection
-    from holdfast.abuse.captcha.port import NotSolved, ProviderOut
+    from holdfast.abuse.captcha.port import NotSolved, ProviderOut, Unverified
 
     known = {"tenant": tenant, "provider": policy.provider, "action": action}
     try:
         captcha = _captchas().of(tenant, policy)
         verdict: Verdict = captcha.verify(token, action, address)
-    except ProviderOut as out:
-        _logger.error("captchas cannot be verified", extra={**known, "why": str(out), "kind": type(out).__name__})
-        if not policy.admits_in_outage:
+    except Unverified as out:
+        admitted = policy.admits_in_outage and isinstance(out, ProviderOut)
+        more = {"why": str(out), "kind": type(out).__name__, "admitted": admitted}
+        _logger.error("a captcha cannot be verified", extra={**known, **more})
+        if not admitted:
             raise CaptchaUnavailable from None
         return
     if isinstance(verdict, NotSolved):

@@ -32,15 +32,23 @@ class NotSolved:
 Verdict = Solved | NotSolved
 
 
-class ProviderOut(Exception):
-    """Nothing is known of a token: its provider does not answer, or answers that it cannot; the text says why.
+class Unverified(Exception):
+    """Nothing is known of a token; the text says why, and nothing of the token."""
 
-    Never raised for anything that whoever sends the token can bring about with it.
+
+class ProviderOut(Unverified):
+    """The provider does not answer, or answers that it cannot now.
+
+    Never raised for what whoever sends tokens can bring about by them, since tenants may let everybody in meanwhile.
     """
 
 
-class Misconfigured(ProviderOut):
-    """The provider does not know our credentials, or we have none."""
+class AskedTooOften(Unverified):
+    """The provider has been asked for more than it answers: anybody can see to that, with tokens that are made up."""
+
+
+class Misconfigured(Unverified):
+    """The provider does not know our credentials, or we have none: that does not pass by itself."""
 
 
 class Captcha(Protocol):
@@ -50,7 +58,7 @@ class Captcha(Protocol):
     """How long after it was solved a token may be used, at most."""
 
     def verify(self, token: str, action: str, address: str | None) -> Verdict:
-        """Return what the provider says of a token, which spends it; raises ProviderOut.
+        """Return what the provider says of a token, which spends it; raises Unverified.
 
         `action` is what the token should have been asked for, `address` that of whoever sends it, where it is known.
         """

@@ -58,7 +58,7 @@ _S = TypeVar("_S", bound=SolvedAnswer)
 
 
 def asked(calls: Calls, url: str, form: dict[str, str], model: type[_S]) -> _S | NotSolved:
-    """Return what a provider says of a token; raises ProviderOut."""
+    """Return what a provider says of a token; raises Unverified."""
     found = calls.post_form(url, form)
     if not found.is_done:
         return NotSolved("not taken", is_odd=True)

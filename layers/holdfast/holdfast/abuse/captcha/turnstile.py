@@ -5,7 +5,7 @@ from typing import Any
 from uuid import uuid4
 
 from holdfast.abuse.captcha.calls import Calls
-from holdfast.abuse.captcha.port import Misconfigured, NotSolved, ProviderOut, Solved, Verdict
+from holdfast.abuse.captcha.port import NotSolved, ProviderOut, Solved, Verdict
 from holdfast.abuse.captcha.siteverify import SiteSecret, SolvedAnswer, asked, form_of, milliseconds
 from holdfast.platform.provider_secrets import secret_of
 
@@ -39,8 +39,6 @@ class Turnstile:
         form = form_of(self._secret, token, address) | {"idempotency_key": str(uuid4())}
         try:
             answer = asked(self._calls, self._url, form, _Answer)
-        except Misconfigured:
-            raise
         except ProviderOut:
             answer = asked(self._calls, self._url, form, _Answer)
         if isinstance(answer, NotSolved):
