@@ -229,8 +229,12 @@ def _page(
     kinds: list[TicketTypeItem], scope: str, token: str | None, most_seats: int, most_blocks: int
 ) -> tuple[list[Block], str | None]:
     """Return the blocks of a page of seats, and the token of the next one."""
-    start = page_tokens.read(scope, token) if token is not None else None
-    blocks, following = availability.page_of(availability.blocks_of(kinds), start, most_seats, most_blocks)
+    known = availability.blocks_of(kinds)
+
+    def page_from(start: str | None) -> tuple[list[Block], str | None]:
+        return availability.page_of(known, start, most_seats, most_blocks)
+
+    blocks, following = page_from(None) if token is None else page_tokens.parsed(scope, token, page_from)
     return blocks, page_tokens.issue(scope, following) if following else None
 
 

@@ -43,6 +43,9 @@ NextInQuery = Annotated[
     str | None, Query(alias="next", pattern=page_tokens.PATTERN, description="`next` of the page before.")
 ]
 
+_MOST_DIGITS = 9
+"""Digits of the number of a ticket within its order, at most."""
+
 
 @cache
 def engine() -> Engine:
@@ -114,7 +117,7 @@ def list_tickets(
     caller = http.caller_of(app)
     order = orders.find(engine(), caller.tenant, order_id, caller.sees())
     scope = f"{order.pk} {order.sk} tickets"
-    after = 0 if next_page is None else int(page_tokens.read(scope, next_page))
+    after = 0 if next_page is None else page_tokens.parsed(scope, next_page, _number)
     found = _tickets(order, after, limit + 1)
     following = page_tokens.issue(scope, str(after + limit)) if len(found) > limit else None
     return OrderTicketList(items=list(found[:limit]), next=following)
@@ -225,6 +228,12 @@ def _answer(caller: Caller, order: OrderItem, under_way: bool) -> Response[Order
 
 def _details(caller: Caller, order: OrderItem) -> OrderDetails:
     return details(engine(), order, _tickets(order, 0, MOST_TICKETS), to_buyer=_is_for(caller, order))
+
+
+def _number(position: str) -> int:
+    if not position.isdecimal() or len(position) > _MOST_DIGITS:
+        raise ValueError(f"{position} is no number of a ticket")
+    return int(position)
 
 
 def _tickets(order: OrderItem, after: int, most: int) -> "Sequence[OrderTicket]":

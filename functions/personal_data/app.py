@@ -203,12 +203,9 @@ def _part(tenant: str, user_id: str, limit: int, token: str | None) -> dict[str,
     """
     scope = f"{tenant}/export/{user_id}"
     names = list(_SECTIONS)
-    at, inner = names[0], None
-    if token is not None:
-        at, _, rest = page_tokens.read(scope, token).partition(".")
-        inner = rest or None
+    place, inner = (0, None) if token is None else page_tokens.parsed(scope, token, _place)
     found: dict[str, list[Any]] = {name: [] for name in names}
-    left, place = limit, names.index(at)
+    left = limit
     for _ in range(_MOST_LOOKS):
         if place == len(names) or left == 0:
             break
@@ -219,6 +216,12 @@ def _part(tenant: str, user_id: str, limit: int, token: str | None) -> dict[str,
             place += 1
     following = None if place == len(names) else page_tokens.issue(scope, f"{names[place]}.{inner or ''}")
     return {**found, "limits": reservations.counted_of(engine(), tenant, user_id), "next": following}
+
+
+def _place(position: str) -> tuple[int, str | None]:
+    """Return which section a position is in, and the token that goes on within it; raises ValueError for no section."""
+    at, _, rest = position.partition(".")
+    return list(_SECTIONS).index(at), rest or None
 
 
 def _reservations(tenant: str, user_id: str, limit: int, token: str | None) -> _Page:

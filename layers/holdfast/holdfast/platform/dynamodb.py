@@ -18,7 +18,7 @@ from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.operand import Path
 from pynamodb.expressions.update import Action
 
-from holdfast.platform.errors import Busy, Unavailable
+from holdfast.platform.errors import Busy, Fault, Malformed, Unavailable
 from holdfast.platform.items import Item
 from holdfast.platform.sdk import TableConnection
 from holdfast.platform.tables import DUE_INDEX, TABLE_SCHEMA, Key, key_of
@@ -182,15 +182,20 @@ class Store:
         """Return up to `limit` items of a partition whose sort key starts with `prefix`, after key `after`.
 
         They stand in the order of their sort keys, or with `newest_first` against it. Where `only` names attributes,
-        they have just these: as much is read, but less is sent.
+        they have just these: as much is read, but less is sent. Raises Malformed for an `after` that is none of these.
         """
+        _must_be_within(after is None or (after.sk != "" and after.sk.startswith(prefix)))
         condition = Path("pk") == pk
         if prefix:
             condition = condition & Path("sk").startswith(prefix)
         return self._page(condition, limit, after, only, ScanIndexForward=not newest_first)
 
     def query_between(self, pk: str, first: str, last: str, limit: int = 100, after: Key | None = None) -> Page:
-        """Return up to `limit` items of a partition with sort keys from `first` to `last`, both included."""
+        """Return up to `limit` items of a partition with sort keys from `first` to `last`, both included.
+
+        Raises Malformed for an `after` that is none of these.
+        """
+        _must_be_within(after is None or first <= after.sk <= last)
         return self._page((Path("pk") == pk) & Path("sk").between(first, last), limit, after)
 
     def count_where(self, pk: str, condition: Condition) -> int:
@@ -315,6 +320,12 @@ def connect(table_name: str) -> Store:
 def read(model: type[_I], raw: RawItem) -> _I:
     """Return the raw DynamoDB item as a `model`."""
     return model.from_raw_data(raw)
+
+
+def _must_be_within(is_within: bool) -> None:
+    """Raise Malformed for a place outside of a list, which DynamoDB would refuse: only a forged token leads there."""
+    if not is_within:
+        raise Malformed(faults=[Fault("next", "Not a token that this list gave.")])
 
 
 def _raw_key(key: Key) -> dict[str, dict[str, str]]:

@@ -36,7 +36,7 @@ def turn_to(rows: Rows[T], scope: str, page: int, limit: int, token: str | None,
     may even be empty. Raises Malformed, naming `next` for a token of another list than `scope`, and `page` where a page
     by number is too far to be counted.
     """
-    number, after = (page, "") if token is None else _place(page_tokens.read(scope, token))
+    number, after = (page, "") if token is None else page_tokens.parsed(scope, token, _place)
     passed = (page - 1) * limit if token is None else 0
     if passed > MOST_PASSED:
         raise _too_far()

@@ -6,9 +6,13 @@ token for a list that they may read anyway only chooses another place in it.
 """
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable
 from hashlib import blake2b
+from typing import TypeVar
 
 from holdfast.platform.errors import Fault, Malformed
+
+T = TypeVar("T")
 
 PATTERN = r"^[A-Za-z0-9_-]{1,200}$"
 """What every token matches."""
@@ -43,5 +47,21 @@ def read(scope: str, token: str, field: str = "next") -> str:
     except ValueError:
         known = None
     if token != known:
-        raise Malformed(faults=[Fault(field, "Not a token that this list gave.")])
+        raise _refused(field)
     return position
+
+
+def parsed(scope: str, token: str, parse: Callable[[str], T], field: str = "next") -> T:
+    """Return what `parse` makes of a token's position.
+
+    Raises Malformed as `read` does, and for a forged position: one that `parse` raises ValueError for.
+    """
+    position = read(scope, token, field)
+    try:
+        return parse(position)
+    except ValueError as error:
+        raise _refused(field) from error
+
+
+def _refused(field: str) -> Malformed:
+    return Malformed(faults=[Fault(field, "Not a token that this list gave.")])

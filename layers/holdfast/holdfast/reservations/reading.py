@@ -1,6 +1,7 @@
 """Reading reservations: one by its public id, and all of a user's, page by page."""
 
 from dataclasses import dataclass
+from functools import partial
 
 from holdfast.platform import page_tokens
 from holdfast.platform.dynamodb import read
@@ -89,7 +90,13 @@ def _start(token: str | None, partition: str, scope: str) -> tuple[str, Key | No
     """Return the kind of hold to go on with, and after which key."""
     if token is None:
         return _PREFIXES[0], None
-    sk = page_tokens.read(scope, token)
+    return page_tokens.parsed(scope, token, partial(_started, partition))
+
+
+def _started(partition: str, sk: str) -> tuple[str, Key | None]:
+    """Return what a position says, a sort key or its prefix alone; raises ValueError for others."""
+    if not sk.startswith(_PREFIXES):
+        raise ValueError(f"{sk} is no sort key of a hold")
     return sk[:2], Key(partition, sk) if sk[2:] else None
 
 
