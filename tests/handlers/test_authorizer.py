@@ -130,6 +130,33 @@ def test_where_keys_cannot_be_looked_up_nobody_is_told_that_a_good_key_is_wrong(
     assert authorize(token_event(f"Bearer {key}")) == {"refusal": "unavailable"}
 
 
+@pytest.mark.parametrize("trouble", [Contended("ThrottlingException"), Unavailable()])
+def test_a_look_up_that_fails_is_made_again_before_anybody_is_kept_out_for_a_minute(
+    key: str, monkeypatch: pytest.MonkeyPatch, trouble: Exception
+) -> None:
+    real, troubles = Store.batch_get, [trouble, trouble, trouble]
+
+    def troubled(store: Store, keys: Any) -> Any:
+        if troubles:
+            raise troubles.pop()
+        return real(store, keys)
+
+    monkeypatch.setattr(Store, "batch_get", troubled)
+    assert authorize(token_event(f"Bearer {key}"))["tenant"] == "acme"
+
+
+def test_no_look_up_is_begun_that_there_is_no_time_for(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[int] = []
+
+    def silent(*_: Any) -> None:
+        tried.append(1)
+        raise Unavailable
+
+    monkeypatch.setattr(Store, "batch_get", silent)
+    answer = load("authorizer").handler(token_event(f"Bearer {key}"), LambdaContext(remaining=8_000))
+    assert (answer["context"], len(tried)) == ({"refusal": "unavailable"}, 1)
+
+
 def test_an_event_without_a_method_does_not_make_it_raise() -> None:
     answer = load("authorizer").handler({}, LambdaContext())
     assert answer["context"] == {"refusal": "unauthorized"}

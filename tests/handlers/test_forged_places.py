@@ -1,4 +1,4 @@
-"""Page tokens whose digest was forged, which anybody can: what leads to no place of the list is refused as any other."""
+"""Page tokens that were forged, as anybody can: what leads to no place of the list is refused as any other."""
 
 from collections.abc import Callable
 
