@@ -1,7 +1,9 @@
 """Accounts: signing up, in and out, forgotten passwords, second factors (WIRE.md, section 3).
 
 Nobody is signed in on most of these routes, so tries are counted before anything is looked at: by the address that they
-come from, which a whole office may share, by the account that they are about, and by both.
+come from, which a whole office may share, by the account that they are about, and by both. Who knows the password or
+the code is not to be kept out by those who guess: by account, only guesses count where an e-mail address is enough to
+make some.
 """
 
 from functools import cache, partial
@@ -9,7 +11,7 @@ from typing import NamedTuple
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
-from holdfast.abuse.attempts import Attempts, Counter
+from holdfast.abuse.attempts import Attempts, Counter, Somebody
 from holdfast.identity import passwords, second_factor, sessions
 from holdfast.identity import sign_in as signing_in
 from holdfast.identity import sign_up as signing_up
@@ -57,7 +59,7 @@ from holdfast.platform.errors import (
 from holdfast.platform.fields import OptionalKey
 from holdfast.platform.identity_items import PersonItem
 from holdfast.platform.settings import AccountsSettings, settings
-from holdfast.platform.tables import OPERATOR_TENANT, Keys
+from holdfast.platform.tables import OPERATOR_TENANT, Key, Keys
 
 app = APIGatewayRestResolver(
     enable_validation=True, response_validation_error_http_code=500, json_body_deserializer=http.read_json
@@ -197,8 +199,10 @@ def resend(body: AccountResendBody, idempotency_key: OptionalKey = None) -> Acco
 def sign_in(body: AccountSignInBody, idempotency_key: OptionalKey = None) -> AccountSession | AccountChallenge:
     """Sign in; who is refused does not learn whether there is such an account. Repeating it signs in once more."""
     tenant = http.public_tenant(app)
-    _count("sign-in", tenant, body.email)
-    return _shaped(signing_in.sign_in(accounts(), tenant, body.email, body.password))
+    guess = _count_guess("sign-in", tenant, body.email)
+    found = signing_in.sign_in(accounts(), tenant, body.email, body.password)
+    attempts().take_back(guess)
+    return _shaped(tenant, found)
 
 
 @app.post(
@@ -225,7 +229,7 @@ def answer(body: AccountAnswerBody, idempotency_key: OptionalKey = None) -> Acco
         found = signing_in.answer_new_password(accounts(), tenant, body.id, body.session, body.new_password)
     else:
         found = signing_in.answer_code(accounts(), tenant, body.id, body.session, body.code or "")
-    return _shaped(found)
+    return _shaped(tenant, found)
 
 
 @app.post(
@@ -249,10 +253,16 @@ def refresh(body: AccountRefreshBody, idempotency_key: OptionalKey = None) -> Ac
     ),
 )
 def forgot_password(body: AccountForgotBody, idempotency_key: OptionalKey = None) -> AccountDone:
-    """Send a code; the answer is the same where there is no such account. Repeating it sends one more."""
+    """Send a code; the answer is the same where there is no such account, or the address was mailed too often.
+
+    Repeating it sends one more.
+    """
     tenant = http.public_tenant(app)
-    _count("forgot", tenant, body.email)
-    passwords.forget(accounts(), tenant, body.email)
+    _count_here("forgot", tenant, body.email)
+    if _may_mail_code(tenant, body.email):
+        passwords.forget(accounts(), tenant, body.email)
+    else:
+        accounts().wait_since(accounts().directory.clock.now())
     return AccountDone()
 
 
@@ -273,9 +283,10 @@ def forgot_password(body: AccountForgotBody, idempotency_key: OptionalKey = None
 def reset_password(body: AccountResetBody, idempotency_key: OptionalKey = None) -> AccountDone:
     """Choose another password. A code is good once: repeated, it is refused, and the new password stays."""
     tenant = http.public_tenant(app)
-    _count("reset", tenant, body.email)
+    guess = _count_guess("reset", tenant, body.email)
     passwords.must_be_good(body.new_password, "new_password")
     passwords.reset(accounts(), tenant, body.email, body.code, body.new_password)
+    attempts().take_back(guess)
     return AccountDone()
 
 
@@ -386,13 +397,43 @@ def current_user() -> AccountCurrentUser:
 
 def _count(what: str, tenant: str, account: str) -> None:
     """Count a try at an account before anything is looked at; raises TooManyRequests, Busy and Unavailable."""
+    _count_here(what, tenant, account)
+    attempts().count(tenant, [_wherever(what, account)])
+
+
+def _count_guess(what: str, tenant: str, account: str) -> Key:
+    """Count a try at an account as a guess, and return what takes it back; raises as `_count` does.
+
+    Who signed in to it from the same address within a month is not refused for what others guess.
+    """
+    _count_here(what, tenant, account)
+    return attempts().count_guess(tenant, _wherever(what, account), Somebody(http.address_of(app), account))
+
+
+def _count_here(what: str, tenant: str, account: str) -> None:
+    """Count a try by the address that it comes from, and by that and the account together; raises as `_count` does."""
     most, address = MOST[what], http.address_of(app)
     counters = [
         Counter(what, most.address, _HOUR, address=address),
         Counter(what, most.both, _BOTH_SECONDS, address=address, account=account),
-        Counter(what, most.account, _HOUR, account=account),
     ]
     attempts().count(tenant, counters)
+
+
+def _wherever(what: str, account: str) -> Counter:
+    return Counter(what, MOST[what].account, _HOUR, account=account)
+
+
+def _may_mail_code(tenant: str, email: str) -> bool:
+    """Count a code for another password, and return whether it may be mailed; raises Busy and Unavailable.
+
+    That others have asked for too many is not told, and does not keep them from who is known at the account.
+    """
+    try:
+        attempts().count_guess(tenant, _wherever("forgot", email), Somebody(http.address_of(app), email))
+    except TooManyRequests:
+        return False
+    return True
 
 
 def _may_mail(tenant: str, email: str) -> bool:
@@ -401,7 +442,7 @@ def _may_mail(tenant: str, email: str) -> bool:
     Whoever signs up chooses the address and may do so often: it is mailed no more for sending codes again.
     """
     try:
-        attempts().count(tenant, [Counter("sign-up", MOST["sign-up"].account, _HOUR, account=email)])
+        attempts().count(tenant, [_wherever("sign-up", email)])
     except TooManyRequests:
         return False
     return True
@@ -427,9 +468,11 @@ def _access_token() -> str:
     return token
 
 
-def _shaped(found: Session | Asking) -> AccountSession | AccountChallenge:
+def _shaped(tenant: str, found: Session | Asking) -> AccountSession | AccountChallenge:
+    """Return what a sign-in is answered with; once it is over, the user is known where they are."""
     if isinstance(found, Asking):
         return AccountChallenge(challenge=found.asked, session=found.session, id=found.user_id)
+    attempts().know(tenant, Somebody(http.address_of(app), found.email))
     return _session(found)
 
 

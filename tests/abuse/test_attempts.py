@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 from botocore.httpsession import URLLib3Session
 
-from holdfast.abuse.attempts import Attempts, Counter, network_of
+from holdfast.abuse.attempts import Attempts, Counter, Somebody, network_of
 from holdfast.platform.dynamodb import Store, connect, read
 from holdfast.platform.errors import Busy, TooManyRequests, Unavailable
 from holdfast.platform.identity_items import AttemptsItem
@@ -24,6 +24,7 @@ NOON = 1_767_268_800_000
 BY_ADDRESS = Counter("sign-in", 5, 600, address="192.0.2.7")
 BY_BOTH = Counter("sign-in", 3, 600, address="192.0.2.7", account="ann@example.com")
 BY_ACCOUNT = Counter("sign-in", 4, 60, account="ann@example.com")
+ANN = Somebody("192.0.2.7", "ann@example.com")
 
 
 class HandMoved:
@@ -172,6 +173,86 @@ def test_a_try_is_one_write_a_counter_and_nothing_else(attempts: Attempts, store
     attempts.count("demo", [BY_ADDRESS, BY_BOTH, BY_ACCOUNT])
     assert calls.operations == ["UpdateItem"] * 3
     assert not any("ConditionExpression" in call.arguments for call in calls.made)
+
+
+def test_a_try_that_was_right_is_taken_back_once_however_often_that_is_sent(
+    attempts: Attempts, store: Store, lossy: list[int]
+) -> None:
+    """Every fifth answer is lost, so that the SDK sends the request again."""
+    attempts.count("demo", [BY_ACCOUNT])
+    for _ in range(20):
+        before = tried(store, BY_ACCOUNT)
+        guess = attempts.count_guess("demo", replace(BY_ACCOUNT, most=100), ANN)
+        counted = tried(store, BY_ACCOUNT)
+        attempts.take_back(guess)
+        assert counted > before
+        assert tried(store, BY_ACCOUNT) == counted - 1
+    assert len(lossy) > 10
+
+
+def test_a_guess_is_taken_back_from_the_window_that_it_was_counted_in(
+    attempts: Attempts, clock: HandMoved, store: Store
+) -> None:
+    guess = attempts.count_guess("demo", BY_ACCOUNT, ANN)
+    clock.milliseconds = NOON + 60_000
+    attempts.count_guess("demo", BY_ACCOUNT, ANN)
+    attempts.take_back(guess)
+    assert (tried(store, BY_ACCOUNT), tried(store, BY_ACCOUNT, clock.milliseconds)) == (0, 1)
+
+
+def test_who_is_known_is_counted_but_not_refused_and_others_are(attempts: Attempts, store: Store) -> None:
+    attempts.know("demo", ANN)
+    nobody = replace(BY_ACCOUNT, most=0)
+    attempts.count_guess("demo", nobody, Somebody("192.0.2.7", "ANN@example.com"))
+    for tenant, other in (
+        ("other", ANN),
+        ("demo", replace(ANN, address="192.0.2.8")),
+        ("demo", replace(ANN, account="ben@example.com")),
+    ):
+        with pytest.raises(TooManyRequests):
+            attempts.count_guess(tenant, nobody, other)
+    assert tried(store, BY_ACCOUNT) == 3
+
+
+def test_who_is_known_is_so_for_thirty_days(attempts: Attempts, clock: HandMoved) -> None:
+    attempts.know("demo", ANN)
+    clock.milliseconds = NOON + 30 * 86_400_000 - 1
+    attempts.count_guess("demo", replace(BY_ACCOUNT, most=0), ANN)
+    clock.milliseconds += 1
+    with pytest.raises(TooManyRequests):
+        attempts.count_guess("demo", replace(BY_ACCOUNT, most=0), ANN)
+
+
+@pytest.mark.parametrize("trouble", [silence_after, throttled])
+def test_what_is_done_for_who_was_right_refuses_them_nothing(attempts: Attempts, store: Store, trouble: Any) -> None:
+    guess = attempts.count_guess("demo", BY_ACCOUNT, ANN)
+    calls = Calls(store)
+    calls.trouble(trouble)
+    attempts.take_back(guess)
+    attempts.know("demo", ANN)
+    calls.stop()
+    assert tried(store, BY_ACCOUNT) in (0, 1)
+
+
+def test_of_right_and_wrong_tries_at_once_no_more_are_wrong_than_the_limit(
+    crowd: Callable[[Callable[[int, Attempts], bool]], list[bool]], store: Store
+) -> None:
+    """A quarter of the clients know the password: what they take back lets nobody else guess once more."""
+    counter = replace(BY_ACCOUNT, most=20)
+
+    def act(number: int, attempts: Attempts) -> bool:
+        try:
+            guess = attempts.count_guess("demo", counter, replace(ANN, address=f"192.0.2.{number}"))
+        except (TooManyRequests, Busy):
+            return False
+        if number % 4 == 0:
+            attempts.take_back(guess)
+            return False
+        return True
+
+    wrong = sum(crowd(act))
+    assert 0 < wrong <= 20
+    assert tried(store, counter) >= wrong
 
 
 def test_a_lost_answer_lets_nobody_in_and_counts(attempts: Attempts, store: Store) -> None:

@@ -542,7 +542,6 @@ def test_sign_ins_are_counted_refused_ones_too(site: Site, monkeypatch: pytest.M
         ("confirm", "confirm", {"id": "a", "code": "123456"}),
         ("confirm/resend", "resend", {"id": "a"}),
         ("signin/answer", "answer", {"id": "a", "session": "x" * 20, "code": "123456"}),
-        ("forgot-password", "forgot", {"email": ASHA}),
         ("reset-password", "reset", {"email": ASHA, "code": "123456", "new_password": PASSWORD}),
     ],
 )
@@ -557,6 +556,87 @@ def test_every_other_way_to_try_is_counted(site: Site, path: str, what: str, bod
         there.append(site.at(f"198.51.100.{number}").post(path, body).status)
     assert 429 not in there[:-1]
     assert there[-1] == 429
+
+
+def locked(site: Site, path: str, what: str, body: dict[str, Any]) -> None:
+    """Have strangers try at an account what they may, and more; the pool's own lock is not what is looked at."""
+    most = load("accounts").MOST[what]
+    for user in site.pool.users.values():
+        user.failures = -1_000
+    site.clock.milliseconds = site.clock.milliseconds // 3_600_000 * 3_600_000
+    for number in range(most.account + 1):
+        site.at(f"198.51.100.{number}").post(path, body)
+
+
+def test_who_signed_in_where_they_are_is_not_locked_out_by_strangers(site: Site) -> None:
+    """Nor kept from a code for another password, nor from using it; elsewhere they are, as the strangers are."""
+    user_id = site.confirmed()
+    home, abroad = site.at("203.0.113.9"), site.at("203.0.113.10")
+    home.signed_in()
+    right = {"email": ASHA.upper(), "password": PASSWORD}
+    locked(site, "signin", "sign-in", {"email": ASHA, "password": ANOTHER})
+    assert (home.post("signin", right).status, abroad.post("signin", right).status) == (200, 429)
+    assert home.post("signin", {"email": ASHA, "password": ANOTHER}).code == "bad_credentials"
+    locked(site, "forgot-password", "forgot", {"email": ASHA})
+    mails = len(site.pool.mails)
+    assert home.post("forgot-password", {"email": ASHA}).status == 202
+    assert len(site.pool.mails) == mails + 1
+    reset = {"email": ASHA, "new_password": ANOTHER}
+    locked(site, "reset-password", "reset", reset | {"code": "000000"})
+    good = reset | {"code": site.pool.reset_code_of(site.tenant, user_id)}
+    assert (abroad.post("reset-password", good).status, home.post("reset-password", good).status) == (429, 200)
+
+
+def test_who_is_known_somewhere_is_so_for_a_month_at_their_own_account_and_not_to_guess_without_end(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    function = load("accounts")
+    monkeypatch.setitem(function.MOST, "sign-in", function.Most(address=900, account=6, both=5))
+    home = site.at("203.0.113.9")
+    for email in (ASHA, "ben@example.com"):
+        site.at("192.0.2.99").confirmed(email)
+    home.signed_in()
+    wrong = {"email": ASHA, "password": ANOTHER}
+    locked(site, "signin", "sign-in", wrong)
+    assert [home.post("signin", wrong).status for _ in range(6)] == [400] * 5 + [429]
+    locked(site, "signin", "sign-in", wrong | {"email": "ben@example.com"})
+    assert home.post("signin", {"email": "ben@example.com", "password": PASSWORD}).status == 429
+    for days, status in ((29, 200), (31, 429)):
+        site.clock.advance(days * 86_400)
+        locked(site, "signin", "sign-in", wrong)
+        assert home.post("signin", {"email": ASHA, "password": PASSWORD}).status == status
+
+
+def test_who_knows_the_password_signs_in_as_often_as_they_like_and_leaves_guesses_as_many_as_before(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    function = load("accounts")
+    most = function.Most(address=900, account=6, both=5)
+    monkeypatch.setitem(function.MOST, "sign-in", most)
+    user_id = site.confirmed()
+    site.clock.milliseconds = site.clock.milliseconds // 3_600_000 * 3_600_000
+    for number in range(2 * most.account):
+        site.at(f"203.0.113.{number}").signed_in()
+    site.pool.users[site.tenant, user_id].failures = -1_000
+    wrong = {"email": ASHA, "password": ANOTHER}
+    guesses = [site.at(f"198.51.100.{number}").post("signin", wrong).status for number in range(most.account + 1)]
+    assert guesses == [400] * most.account + [429]
+
+
+def test_codes_that_strangers_ask_for_are_so_many_and_then_none_without_a_word(site: Site) -> None:
+    site.confirmed()
+    site.pool.mails.clear()
+    most = load("accounts").MOST["forgot"]
+    site.clock.milliseconds = site.clock.milliseconds // 3_600_000 * 3_600_000
+    site.sleeps.waits.clear()
+    answers = [
+        site.at(f"198.51.100.{number}").post("forgot-password", {"email": ASHA}) for number in range(most.account + 3)
+    ]
+    assert {(answer.status, answer.text) for answer in answers} == {(202, "{}")}
+    assert site.sleeps.waits == [1.0] * len(answers)
+    assert site.pool.mails == [(ASHA, "reset")] * most.account
+    here = [site.post("forgot-password", {"email": ASHA}).status for _ in range(most.both + 1)]
+    assert here == [202] * most.both + [429]
 
 
 def test_an_office_behind_one_address_signs_in_within_minutes(site: Site) -> None:

@@ -99,7 +99,7 @@ class Attempts:
             self._store.transact([Update(guess, [AttemptsItem.tried.add(-1)])])
 
     def know(self, tenant: str, somebody: Somebody) -> None:
-        """Know somebody at an account from now on; where that cannot be written, they are not, and nothing is raised."""
+        """Know somebody at an account from now on; raises nothing where that cannot be written, and they are not."""
         until = self._clock.now() // 1000 + _KNOWN_SECONDS
         actions = [AttemptsItem.tried.set(0), AttemptsItem.ttl.set(until)]
         with suppress(Busy, Unavailable):
