@@ -9,6 +9,7 @@ import pytest
 
 from holdfast.identity import people_pages
 from holdfast.platform import numbered_pages, page_tokens
+from holdfast.platform.dynamodb import Store
 from tests.handlers.account import IDENTITY, Aws, HandMovedClock
 from tests.handlers.gateway import Answer, Api
 
@@ -168,6 +169,27 @@ def test_an_unknown_user_is_404(api: Api, user_id: str) -> None:
 def test_a_user_id_of_odd_characters_is_refused(api: Api, user_id: str) -> None:
     assert api.get(f"{ROUTE}/{user_id}").status in (400, 404)
     assert api.patch(f"{ROUTE}/{user_id}", {"name": "x"}).status in (400, 404)
+
+
+def test_a_customer_does_not_learn_from_how_much_is_looked_up_whether_a_phone_is_known(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, other = new(api), new(api, 1)
+    made: list[str] = []
+    real = Store._call
+
+    def written_down(store: Store, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        made.append(operation)
+        return real(store, operation, arguments)
+
+    monkeypatch.setattr(Store, "_call", written_down)
+    asked = {phone_of(0): 200, phone_of(1): 404, phone_of(2): 404}
+    for user, statuses in ((own["id"], asked), (UNKNOWN, dict.fromkeys(asked, 404))):
+        for phone, status in statuses.items():
+            made.clear()
+            assert api.as_user(user).get(f"{ROUTE}/phone/{phone}").status == status
+            assert made == ["GetItem"]
+    assert api.get(f"{ROUTE}/phone/{phone_of(1)}").json["user"] == other
 
 
 def test_another_tenants_users_are_unknown(api: Api, aws: Aws) -> None:
