@@ -16,15 +16,11 @@ from holdfast.platform.dynamodb import Cancelled, Contended, Put, RawItem, Write
 from holdfast.platform.errors import Busy, Fault, Malformed, TenantExists, TenantNotFound
 from holdfast.platform.identity_items import TenantEntryItem, TenantItem
 from holdfast.platform.tables import OPERATOR_TENANT, Keys
+from holdfast.platform.tenancy import RESERVED_HOSTS
 from holdfast.reservations.idempotency import KeyedRequest
 
-RESERVED = frozenset(
-    (
-        OPERATOR_TENANT,
-        *("admin api app assets auth docs health localhost mail sandbox static status support www").split(),
-    )
-)
-"""Ids that no tenant gets: those of the house, and names of hosts that are taken for other than a tenant's."""
+RESERVED = RESERVED_HOSTS | {OPERATOR_TENANT}
+"""Ids that no tenant gets: the operators', and names of hosts that are taken for other than a tenant's."""
 
 NOTHING_SET = "{}"
 """The settings of a tenant that has set nothing."""

@@ -15,6 +15,11 @@ from holdfast.platform.identity_items import TenantItem
 from holdfast.platform.settings import PublicSettings, settings
 from holdfast.platform.tables import Keys
 
+RESERVED_HOSTS = frozenset(
+    ("admin api app assets auth docs health localhost mail sandbox static status support www").split()
+)
+"""Names of hosts under the domain that are no tenant's, such as that of the API itself."""
+
 _KEPT_SECONDS = 30
 _MOST_KEPT = 1_000
 """Tenants that are remembered: anybody may name some that do not exist."""
@@ -62,10 +67,15 @@ def named(headers: Mapping[str, str], domain: str) -> str | None:
 
 
 def tenant_of_host(host: str, domain: str) -> str | None:
-    """Return the tenant whose host under `domain` this is, `<tenant>.<domain>`; None for any other, or no domain."""
+    """Return the tenant whose host under `domain` this is, `<tenant>.<domain>`; None for any other, or no domain.
+
+    What is reserved is no tenant's: at the API's own host it is the service key that says whose things are meant.
+    """
     name = host.lower().partition(":")[0].removesuffix(".")
     label, point, rest = name.partition(".")
-    return label if domain and point and rest == domain and _ID.fullmatch(label) else None
+    if not (domain and point and rest == domain) or label in RESERVED_HOSTS:
+        return None
+    return label if _ID.fullmatch(label) else None
 
 
 def opened(tenant: str) -> TenantItem:
