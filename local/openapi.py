@@ -31,11 +31,11 @@ DESCRIPTION = """\
 Holds scarce things, sells each exactly once, and gives them back on time.
 
 Every request carries `Authorization: Bearer <credential>`: the access token of a user who signed in, or a service key.
-Each route says in `x-roles` whose it is, and in `x-scope` what a service key that is limited to scopes needs besides;
-where `x-looked-at-anew` is true, a credential that was revoked is refused at once, elsewhere within a minute. Public
-routes ask for no credential: they are about the tenant of `X-Tenant-Id`, else of the host, else of a service key that
-comes along, and webhooks about that of their address. Another tenant's ids, and another user's, are as ids that do not
-exist.
+Each route says in `x-roles` whose it is, and in `x-scope` what a service key that is limited to scopes needs besides; a
+route without one is about the account of somebody who signed in, and no key has any. Where `x-looked-at-anew` is true,
+a credential that was revoked is refused at once, elsewhere within a minute. Public routes ask for no credential: they
+are about the tenant of `X-Tenant-Id`, else of the host, else of a service key that comes along, and webhooks about that
+of their address. Another tenant's ids, and another user's, are as ids that do not exist.
 
 Bodies are `application/json` of at most 64 KiB, seat maps of 1 MiB. Every error has the same body, told apart by its
 `code`, and every answer carries `X-Request-Id`. With an `Idempotency-Key` (or `X-Idempotency-Key`) a POST is safe to
@@ -192,7 +192,7 @@ def _access(route: str, access: Access) -> Json:
     return {
         "security": [{"bearer": []}],
         "x-roles": sorted(access.roles),
-        "x-scope": scope_of(route.partition(" ")[0], access.area),
+        **({} if access.for_people else {"x-scope": scope_of(route.partition(" ")[0], access.area)}),
         "x-looked-at-anew": access.is_looked_at_anew,
     }
 

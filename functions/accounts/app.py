@@ -41,14 +41,12 @@ from holdfast.identity.sessions import Session
 from holdfast.identity.sign_in import Asking
 from holdfast.identity.sign_up import SigningUp
 from holdfast.platform import http, tenancy, user_pool
-from holdfast.platform.caller import Caller
 from holdfast.platform.dynamodb import Store, connect
 from holdfast.platform.errors import (
     BadCredentials,
     CodeNotSent,
     CodeWrong,
     EmailInUse,
-    Forbidden,
     PasswordRefused,
     TenantNotFound,
     TenantSuspended,
@@ -298,7 +296,7 @@ def reset_password(body: AccountResetBody, idempotency_key: OptionalKey = None) 
 )
 def sign_out(idempotency_key: OptionalKey = None) -> AccountDone:
     """End all of one's sign-ins: at once where money moves, elsewhere within a minute. Repeating it changes nothing."""
-    caller = _user()
+    caller = http.caller_of(app)
     try:
         sessions.end_all(accounts(), caller.tenant, caller.name)
     except UserNotFound:
@@ -316,7 +314,7 @@ def sign_out(idempotency_key: OptionalKey = None) -> AccountDone:
 )
 def change_password(body: AccountPasswordBody, idempotency_key: OptionalKey = None) -> AccountDone:
     """Replace the present password, and end all sign-ins, this one too. Repeated, it is refused and changes nothing."""
-    caller = _user()
+    caller = http.caller_of(app)
     _count("password", caller.tenant, caller.name)
     passwords.must_be_good(body.new_password, "new_password")
     token = _access_token()
@@ -335,7 +333,7 @@ def change_password(body: AccountPasswordBody, idempotency_key: OptionalKey = No
 )
 def begin_totp(idempotency_key: OptionalKey = None) -> AccountTotp:
     """Get a secret for an authenticator; it counts once it is confirmed. Repeating it gives another in its place."""
-    caller = _user()
+    caller = http.caller_of(app)
     issuer = tenancy.opened(caller.tenant).name
     try:
         secret = second_factor.begin(accounts(), caller.tenant, caller.name, _access_token(), issuer)
@@ -352,7 +350,7 @@ def begin_totp(idempotency_key: OptionalKey = None) -> AccountTotp:
 )
 def confirm_totp(body: AccountCodeBody, idempotency_key: OptionalKey = None) -> AccountDone:
     """Show that the authenticator knows the secret. Repeating it, with a code that is good then, changes nothing."""
-    caller = _user()
+    caller = http.caller_of(app)
     _count("totp", caller.tenant, caller.name)
     accounts().pool.confirm_totp(_access_token(), body.code)
     return AccountDone()
@@ -366,7 +364,6 @@ def confirm_totp(body: AccountCodeBody, idempotency_key: OptionalKey = None) -> 
 )
 def end_totp() -> AccountDone:
     """Sign in by password alone from now on. Repeating it changes nothing."""
-    _user()
     accounts().pool.end_totp(_access_token())
     return AccountDone()
 
@@ -384,7 +381,7 @@ def current_user() -> AccountCurrentUser:
         caller = bearers().caller_of(None if credential is None else f"Bearer {credential}")
     except (Unauthorized, TenantSuspended):
         return AccountCurrentUser(current_user=None)
-    person = store().get(PersonItem, Keys(caller.tenant).person(caller.name)) if _is_user(caller) else None
+    person = store().get(PersonItem, Keys(caller.tenant).person(caller.name)) if caller.signed_in else None
     user = AccountUser(
         id=caller.name,
         email=None if person is None else person.email,
@@ -446,18 +443,6 @@ def _may_mail(tenant: str, email: str) -> bool:
     except TooManyRequests:
         return False
     return True
-
-
-def _is_user(caller: Caller) -> bool:
-    return caller.credential.startswith("session:")
-
-
-def _user() -> Caller:
-    """Return the caller, who signed in; raises Forbidden for a service key, which has no account."""
-    caller = http.caller_of(app)
-    if not _is_user(caller):
-        raise Forbidden("A service key has no account: this is for people who signed in.")
-    return caller
 
 
 def _access_token() -> str:

@@ -106,8 +106,17 @@ def test_no_key_is_let_in_whose_scopes_leave_the_route_out(put_back: World, row:
     assert (answer.status, answer.code) == (403, "forbidden")
     assert world.aws.dump() == before
     # Keys have no accounts, give no more than they have themselves, and those of tenants see to no tenants.
-    if access.area not in ("accounts", "keys", "tenants"):
+    if not access.for_people and access.area not in ("keys", "tenants"):
         assert world.ask(row.request(world), world.limited_to(needed)).status not in (401, 403)
+
+
+@of_rows
+def test_no_key_is_let_in_where_an_account_is_meant(world: World, row: Row) -> None:
+    before = world.aws.dump()
+    if _access(row).for_people:
+        answer = world.ask_as(row.request(world), f"{TENANT}/key")
+        assert (answer.status, answer.code) == (403, "forbidden")
+    assert world.aws.dump() == before
 
 
 @of_rows

@@ -18,6 +18,7 @@ EVERYBODY = frozenset({CUSTOMER, STAFF, ADMIN, SERVICE})
 TENANTS_OWN = frozenset({STAFF, ADMIN, SERVICE})
 """Everybody who sees all that is a tenant's."""
 
+PEOPLE = frozenset({CUSTOMER, STAFF, ADMIN})
 OFFICE = frozenset({STAFF, ADMIN})
 ADMINS = frozenset({ADMIN})
 KEEPERS = frozenset({ADMIN, OPERATOR})
@@ -32,7 +33,6 @@ ALL_SCOPES = frozenset({"*"})
 """The scopes of people, and of keys that were not limited to any."""
 
 AREAS = (
-    "accounts",
     "bookings",
     "catalogue",
     "check-in",
@@ -51,12 +51,14 @@ class Access(NamedTuple):
     """What a route asks of its caller: one of `roles`, and of a key that its scopes have the route's area.
 
     Where money moves (PROTOCOL.md 25), and where access is given or taken, the credential `is_looked_at_anew`: what was
-    revoked a moment ago is not let in there for the minute that API Gateway remembers it.
+    revoked a moment ago is not let in there for the minute that API Gateway remembers it. What is `for_people` is about
+    an account, which no key has.
     """
 
     roles: frozenset[str]
     area: str = ""
     is_looked_at_anew: bool = False
+    for_people: bool = False
 
     @property
     def is_public(self) -> bool:
@@ -72,8 +74,8 @@ _orders = Access(EVERYBODY, "orders")
 _pays = Access(EVERYBODY, "orders", is_looked_at_anew=True)
 _resells = Access(EVERYBODY, "marketplace")
 _books = Access(EVERYBODY, "bookings")
-_signs_out = Access(EVERYBODY, "accounts")
-_keeps_account = Access(EVERYBODY, "accounts", is_looked_at_anew=True)
+_signs_out = Access(PEOPLE, for_people=True)
+_keeps_account = Access(PEOPLE, is_looked_at_anew=True, for_people=True)
 _knows_people = Access(TENANTS_OWN, "users")
 _reads_settings = Access(ADMINS, "settings")
 _sets = Access(ADMINS, "settings", is_looked_at_anew=True)

@@ -41,10 +41,17 @@ class Caller:
         """Return whether the caller sees, and sees to, all that is its tenant's."""
         return bool(self.roles & {SERVICE, STAFF, ADMIN})
 
+    @property
+    def signed_in(self) -> bool:
+        """Return whether the caller is somebody who signed in, and no key."""
+        return self.credential.startswith("session:")
+
     def must_be_let(self, method: str, access: Access) -> None:
         """Raise Forbidden unless the caller has a role that the route asks for, and its scopes the route's area."""
         if self.roles.isdisjoint(access.roles):
             raise Forbidden
+        if access.for_people and not self.signed_in:
+            raise Forbidden("A service key has no account: this is for people who signed in.")
         if self.scopes != ALL_SCOPES and scope_of(method, access.area) not in self.scopes:
             raise Forbidden("The scopes of this key do not allow this.")
 
