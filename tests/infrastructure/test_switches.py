@@ -151,11 +151,12 @@ def test_managed_rules_keep_out_bad_addresses_attacks_and_bots_but_no_seat_maps_
     assert beyond["Statement"]["ByteMatchStatement"]["SearchString"] == "/webhooks/"
 
 
-def test_the_firewall_logs_what_it_stopped_and_no_credential(switched_on: dict[str, Any]) -> None:
+def test_the_firewall_logs_what_it_stopped_and_no_credential_or_path(switched_on: dict[str, Any]) -> None:
     logging = of_type(switched_on, "AWS::WAFv2::LoggingConfiguration")["WebAclLogging"]
     hidden = {field["SingleHeader"]["Name"] for field in logging["RedactedFields"] if "SingleHeader" in field}
     assert {"authorization", "cookie", "x-captcha-token"} <= hidden
     assert {"QueryString": {}} in logging["RedactedFields"]
+    assert {"UriPath": {}} in logging["RedactedFields"]
     assert logging["LoggingFilter"]["DefaultBehavior"] == "DROP"
     (destination,) = logging["LogDestinationConfigs"]
     assert destination.endswith(":log-group:${WebAclLogGroup}")
