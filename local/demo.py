@@ -192,7 +192,7 @@ def warm(stack: Stack, demo: Demo) -> None:
         "/nothing-here",
     ]
     lambdas = stack.client("lambda")
-    consumers = ("expiry_scheduler", "expiry", "sweeper", "compensations", "event_recorder")
+    consumers = ("expiry_scheduler", "expiry", "sweeper", "compensations", "event_recorder", "unconfirmed_accounts")
 
     def invoke(folder: str) -> None:
         lambdas.invoke(FunctionName=stack.function_name(folder), Payload=json.dumps({"Records": []}))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from holdfast.platform.errors import BadCredentials, CodeWrong, PasswordRefused, Unauthorized, Unavailable
-from holdfast.platform.user_pool import AccountPool, Asked, Challenge, CognitoAccountPool, Tokens, connect
+from holdfast.platform.user_pool import AccountPool, Asked, Challenge, CognitoAccountPool, Tokens, Unconfirmed, connect
 from tests.accounts.conftest import RESET_CODE, SIGN_UP_CODE, Emulated
 from tests.handlers.user_pool import totp
 
@@ -41,6 +41,11 @@ def mails(emulated: Emulated, to: str) -> list[str]:
     return [mail["BodyText"] for of_account in kept.values() for mail in of_account if mail["To"] == [to]]
 
 
+def users(emulated: Emulated) -> list[dict[str, Any]]:
+    pages = emulated.cognito.get_paginator("list_users").paginate(UserPoolId=emulated.pool_id)
+    return [user for page in pages for user in page["Users"]]
+
+
 def signed_in(pool: AccountPool, user_id: str, password: str = PASSWORD) -> Tokens:
     found = pool.sign_in(TENANT, user_id, password)
     assert isinstance(found, Tokens)
@@ -62,6 +67,30 @@ def test_a_sign_up_is_confirmed_by_the_code_that_was_mailed(
     assert emulated.user(TENANT, user_id)["email"] == email
     pool.confirm(TENANT, user_id, "000000")
     assert signed_in(pool, user_id)
+
+
+def test_who_has_not_confirmed_is_told_with_the_moment_of_their_sign_up(
+    pool: AccountPool, account: str, emulated: Emulated
+) -> None:
+    before = time.time()
+    waiting = [token_hex(12) for _ in range(61)]
+    for user_id in waiting:
+        pool.sign_up(TENANT, user_id, f"{user_id}@example.com", PASSWORD)
+    found: list[Unconfirmed] = []
+    after, more = None, True
+    while more:
+        page = pool.unconfirmed(after)
+        assert len(page.users) <= 60
+        found += page.users
+        after, more = page.after, page.after is not None
+    own = [user for user in found if user.user_id in waiting]
+    assert {user.user_id for user in own} == set(waiting)
+    assert {user.tenant for user in own} == {TENANT}
+    assert account not in {user.user_id for user in found}
+    assert all(before - 1 <= user.since / 1000 <= time.time() + 1 for user in own)
+    for user in own:
+        pool.remove(user.tenant, user.user_id)
+    assert not set(waiting) & {user["Username"].partition(".")[2] for user in users(emulated)}
 
 
 def test_a_sign_up_whose_answer_was_lost_is_the_same_sign_up(pool: AccountPool, user_id: str, email: str) -> None:

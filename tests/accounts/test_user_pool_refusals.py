@@ -98,6 +98,7 @@ CASES: dict[str, tuple[Call, dict[str, type[Exception] | None]]] = {
     ),
     "AdminUserGlobalSignOut": (lambda pool: pool.sign_out("demo", "a"), {**NOT_ADMINS, **GONE}),
     "AdminDeleteUser": (lambda pool: pool.remove("demo", "a"), {**NOT_ADMINS, **GONE}),
+    "ListUsers": (lambda pool: pool.unconfirmed(), {**NOT_ADMINS}),
     "SignUp": (
         lambda pool: pool.sign_up("demo", "a", PERSONAL, "correct-Horse-7"),
         {

@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import wraps
 from typing import Any
 
@@ -53,6 +54,7 @@ class User:
     email: str
     password: str
     status: str
+    created_at: int = field(default_factory=lambda: _now())
     email_verified: bool = False
     code: Code | None = None
     reset_code: Code | None = None
@@ -344,6 +346,29 @@ class InMemoryCognito:
         self._user(Username)
         del self.users[_key(Username)]
         return {}
+
+    @_operation()
+    def list_users(
+        self, UserPoolId: str, Filter: str, AttributesToGet: list[str], Limit: int, PaginationToken: str = ""
+    ) -> dict[str, Any]:
+        wanted = re.fullmatch(r'cognito:user_status = "(\w+)"', Filter)
+        assert wanted is not None, Filter
+        assert AttributesToGet == ["sub"], "an attribute that not every user has is refused"
+        assert 0 < Limit <= 60
+        names = sorted(key for key, user in self.users.items() if user.status == wanted[1])
+        # What went in between moves nobody into a page that was given out already.
+        following = [key for key in names if ".".join(key) > PaginationToken]
+        page = following[:Limit]
+        users = [
+            {
+                "Username": ".".join(key),
+                "UserStatus": self.users[key].status,
+                "UserCreateDate": datetime.fromtimestamp(self.users[key].created_at, UTC),
+                "Attributes": [{"Name": "sub", "Value": str(uuid.uuid4())}],
+            }
+            for key in page
+        ]
+        return {"Users": users} | ({"PaginationToken": ".".join(page[-1])} if len(following) > Limit else {})
 
     @_operation()
     def admin_user_global_sign_out(self, UserPoolId: str, Username: str) -> dict[str, Any]:

@@ -311,6 +311,7 @@ CONSUMED: dict[str, dict[str, Any]] = {
     "expiry-of-nothing": {"batchItemFailures": []},
     "expiry-unreadable": {"batchItemFailures": [{"itemIdentifier": "059f36b4-87a3-44ab-83d2-661970000001"}]},
     "sweeper-every-minute": {"holds": 1, "products": 0, "blackouts": 0, "orders": 0, "refunds": 0},
+    "unconfirmed_accounts-every-hour": {"removed": 0, "left": 0},
     "checkout_claims-begin-what-is-over": {"outcome": "over"},
     "checkout_payments-ask-of-what-is-paid": {"outcome": "paid"},
     "compensations-checkout": {"batchItemFailures": []},

@@ -5,6 +5,7 @@ from typing import Any
 
 from holdfast.identity import service_keys, tenants
 from holdfast.identity.people import Directory
+from holdfast.identity.sign_up import WAITS_SECONDS
 from holdfast.platform.access import OPERATOR, ROUTES
 from holdfast.platform.clock import SystemClock
 from holdfast.platform.dynamodb import Delete, connect
@@ -24,6 +25,7 @@ def let_everybody_in(world: World) -> None:
     _set_for_a_tenant(world)
     _keep_keys(world)
     user = _sign_up(world)
+    _forget_who_never_confirmed(world)
     _come_and_go(world, user)
     _forget_and_change_passwords(world, user)
     _use_a_second_factor(world, user)
@@ -101,6 +103,13 @@ def _sign_up(world: World) -> str:
     _account(world, "signup", wanted, refused=True)
     _account(world, "confirm", {"id": other, "code": world.pool.code_of(TENANT, other)}, refused=True)
     return user
+
+
+def _forget_who_never_confirmed(world: World) -> None:
+    """Sign up and never confirm, until that is removed."""
+    waiting = str(_account(world, "signup", {"email": EMAIL.replace("asha", "nemo"), "password": FIRST})["id"])
+    world.pool.of(TENANT, waiting).created_at -= WAITS_SECONDS
+    assert world.invoke("unconfirmed_accounts", {}) == {"removed": 1, "left": 0}
 
 
 def _sign_in(world: World, password: str) -> dict[str, Any]:

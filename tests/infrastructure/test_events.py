@@ -10,7 +10,7 @@ Properties = dict[str, dict[str, Any]]
 OfType = Callable[[str], Properties]
 
 
-def queue_of(arn: dict[str, Any]) -> str:
+def resource_of(arn: dict[str, Any]) -> str:
     name, attribute = arn["Fn::GetAtt"]
     assert attribute == "Arn"
     return str(name)
@@ -22,7 +22,7 @@ def test_every_stream_consumer_has_bounds_and_a_dead_letter_target(of_type: OfTy
     streams = [mapping for mapping in mappings.values() if mapping["EventSourceArn"]["Fn::GetAtt"][1] == "StreamArn"]
     assert streams
     for mapping in streams:
-        assert queue_of(mapping["DestinationConfig"]["OnFailure"]["Destination"]) in queues
+        assert resource_of(mapping["DestinationConfig"]["OnFailure"]["Destination"]) in queues
         assert mapping["BisectBatchOnFunctionError"] is True
         assert 1 <= mapping["MaximumRetryAttempts"] <= 100
         assert 60 <= mapping["MaximumRecordAgeInSeconds"] <= 86400
@@ -56,8 +56,8 @@ def test_every_queue_consumer_has_a_dead_letter_queue_and_reports_single_failure
     consumed = [mapping for mapping in mappings.values() if mapping["EventSourceArn"]["Fn::GetAtt"][0] in queues]
     assert consumed
     for mapping in consumed:
-        redrive = queues[queue_of(mapping["EventSourceArn"])]["RedrivePolicy"]
-        assert queue_of(redrive["deadLetterTargetArn"]) in queues
+        redrive = queues[resource_of(mapping["EventSourceArn"])]["RedrivePolicy"]
+        assert resource_of(redrive["deadLetterTargetArn"]) in queues
         assert redrive["maxReceiveCount"] >= 2
         assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
 
@@ -65,8 +65,21 @@ def test_every_queue_consumer_has_a_dead_letter_queue_and_reports_single_failure
 def test_every_schedule_has_a_retry_bound_and_a_dead_letter_queue(of_type: OfType) -> None:
     queues = of_type("AWS::SQS::Queue")
     for schedule in of_type("AWS::Scheduler::Schedule").values():
-        assert queue_of(schedule["Target"]["DeadLetterConfig"]["Arn"]) in queues
+        assert resource_of(schedule["Target"]["DeadLetterConfig"]["Arn"]) in queues
         assert "MaximumRetryAttempts" in schedule["Target"]["RetryPolicy"]
+
+
+def test_whatever_a_schedule_calls_has_an_alarm_on_its_failures(of_type: OfType) -> None:
+    """Nobody waits for its answer."""
+    called = {resource_of(schedule["Target"]["Arn"]) for schedule in of_type("AWS::Scheduler::Schedule").values()}
+    watched = {
+        dimension["Value"]["Ref"]
+        for alarm in of_type("AWS::CloudWatch::Alarm").values()
+        for dimension in alarm.get("Dimensions", ())
+        if dimension["Name"] == "FunctionName" and alarm["MetricName"] == "Errors"
+    }
+    assert called
+    assert called <= watched
 
 
 def test_dead_letters_are_kept_as_long_as_sqs_can_and_raise_an_alarm(of_type: OfType) -> None:

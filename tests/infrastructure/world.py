@@ -266,7 +266,7 @@ class _NotedPool:
     def __getattr__(self, operation: str) -> Any:
         action = "".join(word.capitalize() for word in operation.split("_"))
         # What people do themselves is not IAM's to allow.
-        if action.startswith("Admin") or action == "DescribeUserPoolClient":
+        if action.startswith("Admin") or action in ("DescribeUserPoolClient", "ListUsers"):
             self.world.calls.setdefault(self.world.running, set()).add(Call(f"cognito-idp:{action}", "UserPool"))
         return getattr(self.world.pool, operation)
 

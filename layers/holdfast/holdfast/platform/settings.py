@@ -278,6 +278,7 @@ SETTINGS_BY_FUNCTION: dict[str, type[Settings]] = {
     "settings": TenantOwnSettings,
     "sweeper": WorkflowSettings,
     "tenants": TenantsSettings,
+    "unconfirmed_accounts": UserPoolSettings,
     "users": UsersSettings,
     "venues": VenuesSettings,
     "webhooks": WebhooksSettings,

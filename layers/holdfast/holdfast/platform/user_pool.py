@@ -11,7 +11,7 @@ The SDK is imported by the first call.
 import base64
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -33,6 +33,7 @@ _logger = logger()
 
 _SERVER_FAULT = 500
 
+_UNCONFIRMED = "UNCONFIRMED"
 _CONFIRMED = "CONFIRMED"
 _INVITED = "FORCE_CHANGE_PASSWORD"
 
@@ -65,6 +66,23 @@ class Tokens:
     expires_in: int
 
 
+@dataclass(frozen=True)
+class Unconfirmed:
+    """A sign-up whose code was not entered yet, made at `since` (ms)."""
+
+    tenant: str
+    user_id: str
+    since: int
+
+
+@dataclass(frozen=True)
+class UnconfirmedPage:
+    """Some of them, in no order; `after` goes on with others, and is None at the end."""
+
+    users: Sequence[Unconfirmed]
+    after: str | None = field(repr=False)
+
+
 class UserPool(Protocol):
     """What is done to accounts in the name of their tenant. Where there is no such account, nothing happens.
 
@@ -88,6 +106,10 @@ class UserPool(Protocol):
 
     def remove(self, tenant: str, user_id: str) -> None:
         """Take an account away."""
+        ...
+
+    def unconfirmed(self, after: str | None = None) -> UnconfirmedPage:
+        """Return sign-ups of all tenants whose codes were not entered, as they were a moment ago."""
         ...
 
 
@@ -251,6 +273,20 @@ class CognitoUserPool:
         """Take an account away."""
         with suppress(_Nothing):
             self._of("admin_delete_user", tenant, user_id, _NO_SUCH_USER)
+
+    def unconfirmed(self, after: str | None = None) -> UnconfirmedPage:
+        """Return sign-ups whose codes were not entered. Users that were made by hand under other names are left out."""
+        arguments = {} if after is None else {"PaginationToken": after}
+        wanted = f'cognito:user_status = "{_UNCONFIRMED}"'
+        found = _ask(
+            "list_users", {}, UserPoolId=self._pool_id, Filter=wanted, AttributesToGet=["sub"], Limit=60, **arguments
+        )
+        users = []
+        for user in found["Users"]:
+            tenant, _, user_id = user["Username"].partition(".")
+            if user["UserStatus"] == _UNCONFIRMED and user_id:
+                users.append(Unconfirmed(tenant, user_id, int(user["UserCreateDate"].timestamp() * 1000)))
+        return UnconfirmedPage(users, found.get("PaginationToken"))
 
     def _status(self, tenant: str, user_id: str) -> str:
         try:
