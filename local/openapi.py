@@ -1,6 +1,7 @@
 """The one OpenAPI document of the whole API: gathered from the functions, completed, and kept as openapi.json."""
 
 import argparse
+import ast
 import json
 import re
 import sys
@@ -95,11 +96,13 @@ def document() -> Json:
     """The document as the code has it now; a Failure says what in the code is missing or in conflict."""
     merged = _merged()
     _check_routes(merged)
+    described = _described()
     schemas = {name: _tidy(schema) for name, schema in merged["components"]["schemas"].items()}
     paths = {path: merged["paths"][path] for path in sorted(merged["paths"])}
     for path, methods in paths.items():
         for method in sorted(methods):
-            methods[method] = _completed(path, method, _tidy(methods[method]), schemas)
+            operation = _tidy(methods[method]) | {"description": described[f"{method.upper()} {path}"]}
+            methods[method] = _completed(path, method, operation, schemas)
     components = merged["components"] | {
         "schemas": _used(paths, schemas | openapi_errors.SCHEMAS),
         "headers": openapi_errors.HEADERS,
@@ -138,6 +141,32 @@ def _merged() -> Json:
         except Exception as wrong:
             raise Failure(f"the functions do not make one document: {wrong}") from wrong
     return merged
+
+
+def _described() -> dict[str, str]:
+    """What the functions say of each of their routes, in the docstring of what answers it."""
+    found = {}
+    for function in sorted((ROOT / "functions").glob("*/app.py")):
+        for answering in ast.parse(function.read_text()).body:
+            if isinstance(answering, ast.FunctionDef):
+                for route in filter(None, map(_route_of, answering.decorator_list)):
+                    found[route] = _joined(ast.get_docstring(answering) or "")
+    return found
+
+
+def _route_of(decorator: ast.expr) -> str | None:
+    """The route that a decorator gives to what it stands at, if it does."""
+    match decorator:
+        case ast.Call(
+            func=ast.Attribute(value=ast.Name("app"), attr=method), args=[ast.Constant(str() as address), *_]
+        ):
+            return f"{method.upper()} " + re.sub(r"<(\w+)>", r"{\1}", address)
+    return None
+
+
+def _joined(docstring: str) -> str:
+    """A docstring without the ends of its lines; its paragraphs stay."""
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in docstring.split("\n\n"))
 
 
 def _check_routes(merged: Json) -> None:

@@ -123,3 +123,10 @@ def test_scopes_give_no_role() -> None:
 def test_what_the_tenant_set_comes_with_the_caller() -> None:
     assert SERVICE.policy.reserves_per_minute is None
     assert Caller("acme", "k", frozenset(), settings='{"reserves_per_minute": 3}').policy.reserves_per_minute == 3
+
+
+def test_what_is_about_an_account_is_for_those_who_signed_in_whatever_a_key_may_do() -> None:
+    account = Access(frozenset({"customer", "admin"}), for_people=True)
+    person = Caller("acme", "alice", frozenset({"customer"}), credential="session:alice:1700000000")
+    key = Caller("acme", "key-1", frozenset({"admin"}), credential="key:ab12")
+    assert [let(caller, "POST", account) for caller in (person, key, ADMIN)] == [True, False, False]

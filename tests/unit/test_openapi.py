@@ -1,5 +1,6 @@
 """The API document: current, complete, and true to the template and to its own schemas."""
 
+import inspect
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -88,7 +89,8 @@ def test_every_route_says_whose_it_is(path: str, method: str, operation: dict[st
         assert not {"x-roles", "x-scope"} & set(operation)
         return
     assert operation["x-roles"] == sorted(access.roles)
-    assert operation["x-scope"] == f"{access.area}:{'read' if method == 'get' else 'write'}"
+    scope = None if access.for_people else f"{access.area}:{'read' if method == 'get' else 'write'}"
+    assert operation.get("x-scope") == scope
     assert operation["x-looked-at-anew"] is access.is_looked_at_anew
     refused = resolved(operation["responses"]["403"])["content"][http.JSON]["examples"]
     assert {"forbidden", "tenant_suspended"} <= set(refused)
@@ -99,6 +101,21 @@ def test_every_tag_is_explained_and_every_explained_one_used() -> None:
         tag for methods in DOCUMENT["paths"].values() for operation in methods.values() for tag in operation["tags"]
     }
     assert used == set(openapi.TAGS) == {tag["name"] for tag in DOCUMENT["tags"]}
+
+
+@pytest.mark.parametrize(("path", "method", "operation"), operations())
+def test_every_route_is_described_in_whole_sentences(path: str, method: str, operation: dict[str, Any]) -> None:
+    assert operation["description"][0].isupper()
+    assert operation["description"].endswith(".")
+    assert not operation["summary"].endswith(".")
+
+
+def test_descriptions_are_what_the_functions_say_of_themselves() -> None:
+    described = DOCUMENT["paths"]["/api/v1/users/{user_id}"]["delete"]["description"]
+    docstring = inspect.getdoc(load("personal_data").delete)
+    assert docstring is not None
+    assert described.split() == docstring.split()
+    assert described.count("\n\n") == docstring.count("\n\n") > 0
 
 
 def test_no_two_bodies_have_one_name() -> None:
