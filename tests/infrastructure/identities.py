@@ -12,7 +12,7 @@ from holdfast.platform.dynamodb import Delete, connect
 from holdfast.platform.tables import OPERATOR_TENANT, Keys, key_of
 from tests.handlers import tokens
 from tests.handlers.gateway import function_of
-from tests.handlers.user_pool import totp
+from tests.handlers.user_pool import refusal, totp
 from tests.infrastructure.world import TENANT, World, moment
 
 EMAIL = "asha@example.com"
@@ -55,6 +55,8 @@ def _make_tenants(world: World) -> None:
     tenants.establish_operators(Directory(identity))
     world.let_in("operator", service_keys.issue(identity, SystemClock(), OPERATOR_TENANT, (OPERATOR,), "test"))
     wanted = {"id": "other-shop", "name": "Other Shop", "admin": {"email": "otto@example.com", "name": "Otto"}}
+    with world.pool.hooked("after", "admin_create_user", _lose_the_answer):
+        world.request("tenants", "POST", "/api/v1/tenants", wanted, key="n1", who="operator", refused=True)
     for _ in range(2):
         world.request("tenants", "POST", "/api/v1/tenants", wanted, key="n1", who="operator")
     world.request("tenants", "POST", "/api/v1/tenants", wanted, who="operator", refused=True)
@@ -65,6 +67,10 @@ def _make_tenants(world: World) -> None:
     third = {"id": "third-shop", "name": "Third Shop", "admin": {"email": "thea@example.com", "name": "Thea"}}
     with world.pool.hooked("after", "admin_create_user", lambda: _forget_people(world, "third-shop")):
         world.request("tenants", "POST", "/api/v1/tenants", third, who="operator", refused=True)
+
+
+def _lose_the_answer() -> None:
+    raise refusal("InternalErrorException", "Something went wrong", 500)
 
 
 def _set_for_a_tenant(world: World) -> None:
