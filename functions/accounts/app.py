@@ -6,10 +6,12 @@ the code is not to be kept out by those who guess: by account, only guesses coun
 make some.
 """
 
+from collections.abc import Callable
 from functools import cache, partial
 from typing import NamedTuple
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
+from pydantic import BaseModel
 
 from holdfast.abuse.attempts import Attempts, Counter, Somebody
 from holdfast.identity import passwords, second_factor, sessions
@@ -58,6 +60,7 @@ from holdfast.platform.fields import OptionalKey
 from holdfast.platform.identity_items import PersonItem
 from holdfast.platform.settings import AccountsSettings, settings
 from holdfast.platform.tables import OPERATOR_TENANT, Key, Keys
+from holdfast.reservations.idempotency import KeyedRequest, hash_of
 
 app = APIGatewayRestResolver(
     enable_validation=True, response_validation_error_http_code=500, json_body_deserializer=http.read_json
@@ -157,8 +160,8 @@ def confirm(body: AccountConfirmBody, idempotency_key: OptionalKey = None) -> Ac
     """Make a sign-up an account, by the code that was sent to its address. Repeating it changes nothing."""
     tenant = http.public_tenant(app)
     _count("confirm", tenant, body.id)
-    signing_up.confirm(accounts(), tenant, body.id, body.code)
-    return AccountDone()
+    keyed = _keyed(tenant, body.id, "confirm", idempotency_key, body, "code")
+    return _once(keyed, lambda: signing_up.confirm(accounts(), tenant, body.id, body.code))
 
 
 @app.post(
@@ -173,12 +176,13 @@ def confirm(body: AccountConfirmBody, idempotency_key: OptionalKey = None) -> Ac
 def resend(body: AccountResendBody, idempotency_key: OptionalKey = None) -> AccountDone:
     """Send another code; the answer is the same where nobody waits for one, or the address was mailed too often.
 
-    Repeating it sends one more.
+    Repeating it sends one more, but not under the same key.
     """
     tenant = http.public_tenant(app)
     _count("resend", tenant, body.id)
-    signing_up.send_code_again(accounts(), tenant, body.id, partial(_may_mail, tenant))
-    return AccountDone()
+    keyed = _keyed(tenant, body.id, "resend", idempotency_key, body)
+    may_mail = partial(_may_mail, tenant)
+    return _once(keyed, lambda: signing_up.send_code_again(accounts(), tenant, body.id, may_mail))
 
 
 @app.post(
@@ -194,7 +198,7 @@ def resend(body: AccountResendBody, idempotency_key: OptionalKey = None) -> Acco
         TooManyRequests,
     ),
 )
-def sign_in(body: AccountSignInBody, idempotency_key: OptionalKey = None) -> AccountSession | AccountChallenge:
+def sign_in(body: AccountSignInBody) -> AccountSession | AccountChallenge:
     """Sign in; who is refused does not learn whether there is such an account. Repeating it signs in once more."""
     tenant = http.public_tenant(app)
     guess = _count_guess("sign-in", tenant, body.email)
@@ -218,7 +222,7 @@ def sign_in(body: AccountSignInBody, idempotency_key: OptionalKey = None) -> Acc
         TooManyRequests,
     ),
 )
-def answer(body: AccountAnswerBody, idempotency_key: OptionalKey = None) -> AccountSession | AccountChallenge:
+def answer(body: AccountAnswerBody) -> AccountSession | AccountChallenge:
     """Send what the sign-in asked for. A session is good for one answer: repeated, it is refused."""
     tenant = http.public_tenant(app)
     _count("answer", tenant, body.id)
@@ -236,7 +240,7 @@ def answer(body: AccountAnswerBody, idempotency_key: OptionalKey = None) -> Acco
     summary="Get another access token",
     responses=http.answers(200, "Another access token.", http.TenantRequired, TenantNotFound, Unauthorized),
 )
-def refresh(body: AccountRefreshBody, idempotency_key: OptionalKey = None) -> AccountSession:
+def refresh(body: AccountRefreshBody) -> AccountSession:
     """Go on under the same refresh token. Repeating it gives one more access token."""
     return _session(sessions.refreshed(accounts(), http.public_tenant(app), body.refresh_token))
 
@@ -253,15 +257,18 @@ def refresh(body: AccountRefreshBody, idempotency_key: OptionalKey = None) -> Ac
 def forgot_password(body: AccountForgotBody, idempotency_key: OptionalKey = None) -> AccountDone:
     """Send a code; the answer is the same where there is no such account, or the address was mailed too often.
 
-    Repeating it sends one more.
+    Repeating it sends one more, but not under the same key.
     """
     tenant = http.public_tenant(app)
     _count_here("forgot", tenant, body.email)
-    if _may_mail_code(tenant, body.email):
-        passwords.forget(accounts(), tenant, body.email)
-    else:
-        accounts().wait_since(accounts().directory.clock.now())
-    return AccountDone()
+
+    def forget() -> None:
+        if _may_mail_code(tenant, body.email):
+            passwords.forget(accounts(), tenant, body.email)
+        else:
+            accounts().wait_since(accounts().directory.clock.now())
+
+    return _once(_keyed(tenant, body.email, "forgot-password", idempotency_key, body), forget)
 
 
 @app.post(
@@ -279,13 +286,14 @@ def forgot_password(body: AccountForgotBody, idempotency_key: OptionalKey = None
     ),
 )
 def reset_password(body: AccountResetBody, idempotency_key: OptionalKey = None) -> AccountDone:
-    """Choose another password. A code is good once: repeated, it is refused, and the new password stays."""
+    """Choose another password. A code is good once: repeated without a key, it is refused; the new password stays."""
     tenant = http.public_tenant(app)
     guess = _count_guess("reset", tenant, body.email)
     passwords.must_be_good(body.new_password, "new_password")
-    passwords.reset(accounts(), tenant, body.email, body.code, body.new_password)
+    keyed = _keyed(tenant, body.email, "reset-password", idempotency_key, body, "code", "new_password")
+    done = _once(keyed, lambda: passwords.reset(accounts(), tenant, body.email, body.code, body.new_password))
     attempts().take_back(guess)
-    return AccountDone()
+    return done
 
 
 @app.post(
@@ -294,7 +302,7 @@ def reset_password(body: AccountResetBody, idempotency_key: OptionalKey = None) 
     summary="Sign out everywhere",
     responses=http.answers(200, "All sign-ins are over."),
 )
-def sign_out(idempotency_key: OptionalKey = None) -> AccountDone:
+def sign_out() -> AccountDone:
     """End all of one's sign-ins: at once where money moves, elsewhere within a minute. Repeating it changes nothing."""
     caller = http.caller_of(app)
     try:
@@ -313,16 +321,18 @@ def sign_out(idempotency_key: OptionalKey = None) -> AccountDone:
     ),
 )
 def change_password(body: AccountPasswordBody, idempotency_key: OptionalKey = None) -> AccountDone:
-    """Replace the present password, and end all sign-ins, this one too. Repeated, it is refused and changes nothing."""
+    """Replace the present password, and end all sign-ins, this one too. Repeated, it changes nothing."""
     caller = http.caller_of(app)
     _count("password", caller.tenant, caller.name)
     passwords.must_be_good(body.new_password, "new_password")
-    token = _access_token()
+    tenant, user_id, token = caller.tenant, caller.name, _access_token()
+    keyed = _keyed(tenant, user_id, "password", idempotency_key, body, "password", "new_password")
     try:
-        passwords.change(accounts(), caller.tenant, caller.name, token, body.password, body.new_password)
+        return _once(
+            keyed, lambda: passwords.change(accounts(), tenant, user_id, token, body.password, body.new_password)
+        )
     except UserNotFound:
         raise Unauthorized from None
-    return AccountDone()
 
 
 @app.post(
@@ -331,7 +341,7 @@ def change_password(body: AccountPasswordBody, idempotency_key: OptionalKey = No
     summary="Begin with a second factor",
     responses=http.answers(200, "What an authenticator is to know."),
 )
-def begin_totp(idempotency_key: OptionalKey = None) -> AccountTotp:
+def begin_totp() -> AccountTotp:
     """Get a secret for an authenticator; it counts once it is confirmed. Repeating it gives another in its place."""
     caller = http.caller_of(app)
     issuer = tenancy.opened(caller.tenant).name
@@ -348,7 +358,7 @@ def begin_totp(idempotency_key: OptionalKey = None) -> AccountTotp:
     summary="Ask for a second factor from now on",
     responses=http.answers(200, "Sign-ins ask for a code.", CodeWrong, TooManyRequests),
 )
-def confirm_totp(body: AccountCodeBody, idempotency_key: OptionalKey = None) -> AccountDone:
+def confirm_totp(body: AccountCodeBody) -> AccountDone:
     """Show that the authenticator knows the secret. Repeating it, with a code that is good then, changes nothing."""
     caller = http.caller_of(app)
     _count("totp", caller.tenant, caller.name)
@@ -443,6 +453,32 @@ def _may_mail(tenant: str, email: str) -> bool:
     except TooManyRequests:
         return False
     return True
+
+
+def _keyed(tenant: str, who: str, route: str, key: str | None, body: BaseModel, *secrets: str) -> KeyedRequest | None:
+    """Return a request as its key has it, if there is one; of the fields that are `secrets` only hashes are kept.
+
+    Nobody may be signed in, so it is the account that tells it from others'.
+    """
+    if key is None:
+        return None
+    said = body.model_dump(mode="json")
+    for name in secrets:
+        said[name] = passwords.hash_of_secret(said[name], tenant, who, key)
+    return KeyedRequest(tenant, who, route, key, hash_of(said))
+
+
+def _once(keyed: KeyedRequest | None, act: Callable[[], None]) -> AccountDone:
+    """Do what is asked for, unless it was done under the same key; what was cut off in between is done again.
+
+    Raises IdempotencyKeyReused, and what `act` raises, which is not remembered.
+    """
+    if keyed is None or keyed.replay(store()) is None:
+        act()
+        if keyed is not None:
+            directory = accounts().directory
+            keyed.remember(store(), directory.retries, {}, directory.clock.now())
+    return AccountDone()
 
 
 def _access_token() -> str:

@@ -159,13 +159,75 @@ def test_a_new_password_has_to_be_a_good_one(site: Site, password: str) -> None:
     assert len(site.pool.calls) == calls
 
 
-def test_codes_go_to_the_address_that_the_store_has(site: Site) -> None:
-    """A change that was cut off, or somebody with a stolen token, may have left another in the pool."""
+@pytest.mark.parametrize("verified", [False, True])
+def test_codes_go_to_the_address_that_the_store_has(site: Site, verified: bool) -> None:
+    """A change that was cut off, or somebody with a stolen token, may have left another in the pool, verified too."""
     user_id = site.confirmed()
     user = site.pool.of(site.tenant, user_id)
-    user.email, user.email_verified = "thief@example.com", False
+    user.email, user.email_verified = "thief@example.com", verified
     site.post("forgot-password", {"email": ASHA})
-    assert site.pool.mails[-1] == (ASHA, "reset")
+    assert site.pool.mails == [(ASHA, "sign-up"), (ASHA, "reset")]
+    assert (user.email, user.email_verified) == (ASHA, True)
+
+
+# ---- Repeated under a key
+
+
+def test_a_code_is_sent_once_under_a_key(site: Site) -> None:
+    waiting, user_id = site.signed_up("ben@example.com"), site.confirmed()
+    for path, body, mailed in (
+        ("forgot-password", {"email": ASHA}, (ASHA, "reset")),
+        ("confirm/resend", {"id": waiting}, ("ben@example.com", "sign-up")),
+    ):
+        site.pool.mails.clear()
+        assert [told(site.post(path, body, key="k")) for _ in range(3)] == [(202, {})] * 3
+        assert site.pool.mails == [mailed]
+        site.post(path, body, key="another")
+        site.post(path, body)
+        assert site.pool.mails == [mailed] * 3
+    assert told(site.post("forgot-password", {"email": UNKNOWN}, key="k")) == (202, {})
+    assert site.pool.of(site.tenant, user_id).reset_code
+
+
+def test_a_password_is_chosen_once_under_a_key_whose_record_says_nothing_of_it(site: Site, aws: Aws) -> None:
+    user_id = site.confirmed()
+    site.post("forgot-password", {"email": ASHA})
+    code = site.pool.reset_code_of(site.tenant, user_id)
+    body = {"email": ASHA, "code": code, "new_password": ANOTHER}
+    assert site.post("reset-password", body | {"code": "000000"}, key="k").code == "code_wrong"
+    assert site.post("reset-password", body, key="k").status == 200
+    session = site.signed_in(password=ANOTHER)
+    site.pool.calls.clear()
+    assert told(site.post("reset-password", body, key="k")) == (200, {})
+    for other in ({"code": "000000"}, {"new_password": PASSWORD}):
+        refused = site.post("reset-password", body | other, key="k")
+        assert (refused.status, refused.code) == (422, "idempotency_key_reused")
+    assert site.post("reset-password", body, key="another").code == "code_wrong"
+    assert site.post("refresh", {"refresh_token": session["refresh_token"]}).status == 200
+    assert "admin_user_global_sign_out" not in site.pool.calls
+    assert ANOTHER not in aws.dump()
+    assert f'"{code}"' not in aws.dump()
+
+
+def test_a_password_is_changed_once_under_a_key(site: Site, aws: Aws) -> None:
+    site.confirmed()
+    body = {"password": PASSWORD, "new_password": ANOTHER}
+    assert site.post("password", body, key="k", token=site.signed_in()["access_token"]).status == 200
+    token = site.signed_in(password=ANOTHER)["access_token"]
+    assert told(site.post("password", body, key="k", token=token)) == (200, {})
+    refused = site.post("password", body | {"password": ANOTHER}, key="k", token=token)
+    assert (refused.status, refused.code) == (422, "idempotency_key_reused")
+    assert "refusal" not in tokens.bearer(token)
+    assert PASSWORD not in aws.dump()
+    assert ANOTHER not in aws.dump()
+
+
+def test_a_confirmation_under_a_key_is_one_of_its_own_code(site: Site) -> None:
+    user_id = site.signed_up()
+    body = {"id": user_id, "code": site.pool.code_of(site.tenant, user_id)}
+    assert [site.post("confirm", body, key="k").status for _ in range(2)] == [200, 200]
+    assert site.post("confirm", body | {"code": "000000"}, key="k").status == 422
+    assert site.pool.calls.count("confirm_sign_up") == 1
 
 
 def move(site: Site, user_id: str, email: str = "new@example.com") -> None:

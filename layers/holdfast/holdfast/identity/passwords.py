@@ -1,6 +1,7 @@
 """Passwords: which ones are good enough, and choosing another, by a code or by the present one."""
 
 import re
+from hashlib import scrypt
 
 from holdfast.identity import account_emails, sessions
 from holdfast.identity.accounts import Accounts, holder_of, nobody_of, refused_late
@@ -28,6 +29,11 @@ def must_be_good(password: str, field: str) -> None:
             "among them a small letter, a capital letter and a digit."
         )
         raise PasswordRefused(faults=[Fault(field, sentence, PasswordRefused.code)])
+
+
+def hash_of_secret(secret: str, *told_by: str) -> str:
+    """Return what may be kept of a secret, to know it again: a hash that is slow to make, salted by `told_by`."""
+    return scrypt(secret.encode(), salt="\n".join(told_by).encode(), n=2**14, r=8, p=1, dklen=16).hex()
 
 
 def forget(accounts: Accounts, tenant: str, email: str) -> None:

@@ -11,9 +11,8 @@ on where the last one ended.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from hashlib import scrypt
 
-from holdfast.identity import people
+from holdfast.identity import passwords, people
 from holdfast.identity.accounts import Accounts, refused_late
 from holdfast.identity.people import Changes
 from holdfast.platform.dynamodb import Cancelled, Contended, Delete, Put, Write, read
@@ -165,7 +164,6 @@ def _keyed(tenant: str, wanted: SigningUp, key: str) -> KeyedRequest:
     The password is part of what has to be the same: else whoever guesses a key could have another's sign-up answered
     with the id of theirs, which the other would then confirm. It is kept as no more than a hash that is slow to make.
     """
-    salt = "\n".join((tenant, wanted.email, key)).encode()
-    password = scrypt(wanted.password.encode(), salt=salt, n=2**14, r=8, p=1, dklen=16).hex()
+    password = passwords.hash_of_secret(wanted.password, tenant, wanted.email, key)
     body_hash = hash_of({"email": wanted.email, "name": wanted.name, "password": password})
     return KeyedRequest(tenant, wanted.email, _ROUTE, key, body_hash)
