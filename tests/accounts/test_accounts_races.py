@@ -19,7 +19,7 @@ from holdfast.platform.errors import Busy, EmailInUse, HoldfastError, Idempotenc
 from holdfast.platform.identity_items import EmailItem, PersonItem, TenantItem
 from holdfast.platform.retries import Retries
 from holdfast.platform.tables import Keys
-from holdfast.platform.user_pool import AccountPool, CognitoAccountPool, _issued_at
+from holdfast.platform.user_pool import AccountPool, CognitoAccountPool, _said_in
 from tests.accounts.conftest import SIGN_UP_CODE
 
 CLIENTS = 16
@@ -140,7 +140,7 @@ def test_who_signs_in_and_refreshes_while_somebody_signs_out_is_either_in_or_out
     for answer in got[:4]:
         if isinstance(answer, Session):
             with pytest.raises(Unauthorized):
-                signed_in(store, TENANT, user_id, _issued_at(answer.access_token))
+                signed_in(store, TENANT, user_id, _said_in(answer.access_token)["iat"])
     last = session(accounts, email)
-    assert signed_in(store, TENANT, user_id, _issued_at(last.access_token)).name == user_id
+    assert signed_in(store, TENANT, user_id, _said_in(last.access_token)["iat"]).name == user_id
     assert sessions.refreshed(accounts, TENANT, last.refresh_token)

@@ -485,6 +485,21 @@ def test_a_refusal_that_nobody_expected_is_a_fault_that_repeats_nothing_of_it(
     assert ASHA not in logged + answer.text
 
 
+def test_tokens_that_are_anothers_let_nobody_in(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pool never gives them; an emulator, or a change of the pool's, might."""
+    site.confirmed()
+    other = site.confirmed("ben@example.com")
+    session = site.signed_in()
+    made = site.pool._refreshed
+    monkeypatch.setattr(site.pool, "_let_in", lambda key, user: site.pool._tokens((site.tenant, other), "origin"))
+    answer = site.post("signin", {"email": ASHA, "password": PASSWORD})
+    assert (answer.status, answer.code) == (500, "internal_error")
+    others = site.pool._tokens((site.tenant, other), "origin")["AuthenticationResult"]["RefreshToken"]
+    monkeypatch.setattr(site.pool, "_refreshed", lambda _token: made(others))
+    answer = site.post("refresh", {"refresh_token": session["refresh_token"]})
+    assert (answer.status, answer.code) == (500, "internal_error")
+
+
 def test_a_client_secret_that_was_replaced_is_read_anew(site: Site) -> None:
     site.confirmed()
     site.pool.client_secret = "another"

@@ -335,7 +335,7 @@ class CognitoAccountPool(CognitoUserPool):
     def sign_in(self, tenant: str, user_id: str, password: str) -> Tokens | Challenge:
         """Sign in by password."""
         given = {"USERNAME": name_of(tenant, user_id), "PASSWORD": password}
-        return _outcome(self._begun("USER_PASSWORD_AUTH", tenant, user_id, _PROOF, given))
+        return _outcome(self._begun("USER_PASSWORD_AUTH", tenant, user_id, _PROOF, given), name_of(tenant, user_id))
 
     def answer_code(self, tenant: str, user_id: str, session: str, code: str) -> Tokens | Challenge:
         """Answer SOFTWARE_TOKEN_MFA."""
@@ -351,7 +351,7 @@ class CognitoAccountPool(CognitoUserPool):
         """Return fresh tokens; the pool gives no other refresh token, as its client does not rotate them."""
         known = {**_TOKEN, "InvalidParameterException": Unauthorized}
         answer = self._begun("REFRESH_TOKEN_AUTH", tenant, user_id, known, {"REFRESH_TOKEN": refresh_token})
-        return _tokens(answer["AuthenticationResult"], refresh_token)
+        return _tokens(answer["AuthenticationResult"], refresh_token, name_of(tenant, user_id))
 
     def send_reset_code(self, tenant: str, user_id: str) -> None:
         """Mail a code to choose another password by."""
@@ -399,7 +399,7 @@ class CognitoAccountPool(CognitoUserPool):
         secret_hash = self._secret_hash(tenant, user_id)
         responses = {"USERNAME": name_of(tenant, user_id), "SECRET_HASH": secret_hash, **given}
         arguments = {"ChallengeName": _CHALLENGES[asked], "Session": session, "ChallengeResponses": responses}
-        return _outcome(self._called("respond_to_auth_challenge", known, **arguments))
+        return _outcome(self._called("respond_to_auth_challenge", known, **arguments), name_of(tenant, user_id))
 
     def _own(self, operation: str, tenant: str, user_id: str, known: _Known, **arguments: Any) -> dict[str, Any]:
         """Make a call that is about one account and needs no more than its name."""
@@ -503,22 +503,27 @@ def _verified(email: str) -> list[dict[str, str]]:
     return [{"Name": "email", "Value": email}, {"Name": "email_verified", "Value": "true"}]
 
 
-def _outcome(answer: Mapping[str, Any]) -> Tokens | Challenge:
+def _outcome(answer: Mapping[str, Any], name: str) -> Tokens | Challenge:
     if "AuthenticationResult" in answer:
         found = answer["AuthenticationResult"]
-        return _tokens(found, found["RefreshToken"])
+        return _tokens(found, found["RefreshToken"], name)
     for asked, name in _CHALLENGES.items():
         if answer.get("ChallengeName") == name:
             return Challenge(asked, answer["Session"])
     raise PoolFault(f"challenge {answer.get('ChallengeName')}")
 
 
-def _tokens(found: Mapping[str, Any], refresh_token: str) -> Tokens:
+def _tokens(found: Mapping[str, Any], refresh_token: str, name: str) -> Tokens:
+    """Return the tokens of the user who is called so; raises PoolFault for those of another."""
     access_token = str(found["AccessToken"])
-    return Tokens(access_token, refresh_token, _issued_at(access_token), int(found["ExpiresIn"]))
+    said = _said_in(access_token)
+    if said["username"] != name:
+        raise PoolFault("tokens of another user")
+    return Tokens(access_token, refresh_token, int(said["iat"]), int(found["ExpiresIn"]))
 
 
-def _issued_at(access_token: str) -> int:
-    """Return when a token was made, in seconds; it came of the pool itself, so nothing of it has to be verified."""
+def _said_in(access_token: str) -> dict[str, Any]:
+    """Return what a token says; it came of the pool itself, so nothing of it has to be verified."""
     said = access_token.split(".")[1]
-    return int(json.loads(base64.urlsafe_b64decode(said + "=" * (-len(said) % 4)))["iat"])
+    claims: dict[str, Any] = json.loads(base64.urlsafe_b64decode(said + "=" * (-len(said) % 4)))
+    return claims
