@@ -60,6 +60,8 @@ def put_back(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     installed(monkeypatch)
     tables: dict[str, Any] = dynamodb_backends[DEFAULT_ACCOUNT_ID]["us-east-1"].tables
     kept = {name: copy.deepcopy(table.items) for name, table in tables.items()}
+    users = copy.deepcopy(world.pool.users)
     yield world
+    world.pool.users = users
     for name, items in kept.items():
         tables[name].items = items

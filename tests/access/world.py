@@ -18,13 +18,14 @@ from holdfast.platform.dynamodb import Delete, Put, Store, Update
 from holdfast.platform.identity_items import PersonItem, ServiceKeyItem
 from holdfast.platform.tables import Keys
 from tests.handlers import tokens
-from tests.handlers.account import Aws, found_tenant
+from tests.handlers.account import IDENTITY, TABLE, Aws, found_tenant
 from tests.handlers.gateway import Answer, event, resource_of, send
-from tests.handlers.user_pool import InMemoryCognito, User
+from tests.handlers.user_pool import InMemoryCognito, User, totp
 
 TENANT, RIVAL, SUSPENDED = "acme", "rival", "gone"
 OPERATORS = "operator"
 PHONE = "+919876543210"
+PASSWORD = "Correct-horse-7"
 CUSTOMERS = ("alice", "bob", "carol")
 
 Json = dict[str, Any]
@@ -87,6 +88,15 @@ class World:
             self._contexts[authorization] = tokens.authorize(tokens.token_event(authorization))
         return self._contexts[authorization]
 
+    def things(self) -> list[Json]:
+        """Return every item but the counts of tries, which grow with each try."""
+        items = [item for table in (TABLE, IDENTITY) for item in self.aws.items(table)]
+        return [item for item in items if "#ATTEMPTS#" not in item["pk"]["S"]]
+
+    def totp(self) -> str:
+        """Return the code that alice's authenticator shows just now."""
+        return totp(self._secret, int(time.time()))
+
     def revoke(self, who: str) -> None:
         """Take a credential away that API Gateway goes on to know for a minute: its holder signs out everywhere."""
         self._context(f"Bearer {self.credentials[who]}")
@@ -117,7 +127,7 @@ class World:
             for user, role in roles.items():
                 tokens.account(self.identity, tenant, user, role)
                 self.credentials[f"{tenant}/{user}"] = tokens.good(tenant, user)
-                known = User(f"{user}@example.com", "Correct-horse-7", "CONFIRMED", email_verified=True)
+                known = User(f"{user}@example.com", PASSWORD, "CONFIRMED", email_verified=True)
                 known.sign_ins.add(tokens.claims(tenant, user)["origin_jti"])
                 self.pool.users[tenant, user] = known
         for role in ("customer", "staff", "admin"):
@@ -190,6 +200,10 @@ class World:
         bought = self.made(alice, "POST", "/api/v1/reservations", {"items": items})["id"]
         paid = {"payment": {"provider": "sandbox", "token": "tok_success"}}
         self.ids["order"] = self.made(alice, "POST", f"/api/v1/reservations/{bought}/checkout", paid)["id"]
+        awaiting = self.made(alice, "POST", "/api/v1/reservations", {"items": items})["id"]
+        asked = {"payment": {"provider": "sandbox", "token": "tok_confirm"}}
+        page = self.made(alice, "POST", f"/api/v1/reservations/{awaiting}/checkout", asked)["payment"]["action"]["url"]
+        self.ids["payment"] = page.rpartition("/")[2]
         evening = {"startTs": "2031-06-07T18:00:00Z", "endTs": "2031-06-07T22:00:00Z"}
         self.ids["booking"] = self.made(alice, "POST", "/api/v1/bookings", {"venueId": "1", **evening})["booking"]["id"]
         self.made(key, "POST", "/api/reserve", {"user_id": "alice", "product_id": "1", "quantity": 2})
@@ -201,6 +215,8 @@ class World:
         self.ids["code"] = tickets["items"][0]["code"]
         person = self.made(key, "POST", "/api/v1/users", {"name": "Asha", "phone": PHONE, "email": "asha@example.com"})
         self.ids["person"] = person["user"]["id"]
+        secret = self.made(alice, "POST", "/api/users/totp", {})["secret"]
+        self._secret = secret
         kept = self.made(admin, "POST", "/api/v1/keys", {"label": "shop", "roles": ["service"]})
         self.ids["key"] = kept["id"]
 
