@@ -1,5 +1,6 @@
 """Whose a public request is, and for how long a warm function goes by what it read of a tenant."""
 
+from base64 import urlsafe_b64encode
 from dataclasses import dataclass, field
 
 import pytest
@@ -12,6 +13,11 @@ from holdfast.platform.tenancy import Tenants, named, tenant_of_host
 
 DOMAIN = "tickets.example"
 KEY = "Bearer hk_acme_" + "0" * 64
+
+
+def token(claims: str) -> str:
+    """Return a header with a token that says this."""
+    return f"Bearer e30.{urlsafe_b64encode(claims.encode()).decode().rstrip('=')}.c2ln"
 
 
 @pytest.mark.parametrize(
@@ -58,6 +64,17 @@ def test_a_host_is_a_tenants_only_right_under_the_domain(host: str, tenant: str 
         ({"x-tenant-id": "Acme#", "host": "other.tickets.example", "authorization": KEY}, None),
         ({"x-tenant-id": "", "host": "other.tickets.example"}, None),
         ({"x-tenant-id": "acme\n"}, None),
+        ({"authorization": token('{"username": "acme.018f3a2b"}')}, "acme"),
+        ({"host": "other.tickets.example", "authorization": token('{"username": "acme.018f3a2b"}')}, "other"),
+        ({"authorization": token('{"username": "acme"}')}, None),
+        ({"authorization": token('{"username": "Acme#.1"}')}, None),
+        ({"authorization": token('{"username": 7}')}, None),
+        ({"authorization": token("{}")}, None),
+        ({"authorization": token("[]")}, None),
+        ({"authorization": token("[" * 5_000)}, None),
+        ({"authorization": token("\\xff")}, None),
+        ({"authorization": "Bearer a.b.c"}, None),
+        ({"authorization": token('{"username": "acme.1"}')[len("Bearer ") :]}, None),
         ({"authorization": KEY + "0"}, None),
         ({"authorization": KEY[len("Bearer ") :]}, None),
         ({"authorization": "Bearer hk_a#b_" + "0" * 64}, None),

@@ -279,7 +279,7 @@ def caller_of(app: APIGatewayRestResolver) -> Caller:
 
 
 def public_tenant(app: APIGatewayRestResolver) -> str:
-    """Return whose things a public request is about: as X-Tenant-Id says, else its host, else its service key.
+    """Return whose things a public request is about: as X-Tenant-Id says, else its host, else its credential.
 
     Raises TenantRequired where none of them says, and TenantNotFound for a tenant that is not there or suspended.
     """

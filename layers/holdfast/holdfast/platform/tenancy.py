@@ -3,8 +3,10 @@
 What is public is asked for by anybody, so what is known of a tenant is remembered for a while.
 """
 
+import json
 import re
 import time
+from base64 import urlsafe_b64decode
 from collections.abc import Callable, Mapping
 from functools import cache
 
@@ -26,6 +28,7 @@ _MOST_KEPT = 1_000
 
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _KEY = re.compile(r"Bearer hk_([a-z0-9][a-z0-9-]{0,39})_[0-9a-f]{64}")
+_TOKEN = re.compile(r"Bearer [A-Za-z0-9_-]+\.([A-Za-z0-9_-]{1,8000})\.[A-Za-z0-9_-]+")
 
 
 class Tenants:
@@ -55,15 +58,18 @@ def named(headers: Mapping[str, str], domain: str) -> str | None:
     """Return the tenant that a request's headers, by their names in small letters, name; None where they name none.
 
     That is `X-Tenant-Id`, which has to be a tenant's id where it is sent; else the host, under `domain`; else the text
-    of a service key. The key itself is not looked at, since nothing is shown that is not public.
+    of a service key or an access token. Whether that is a good one is not asked, since nothing is shown that is not
+    public.
     """
     if "x-tenant-id" in headers:
         match = _ID.fullmatch(headers["x-tenant-id"] or "")
         return match[0] if match else None
     if found := tenant_of_host(headers.get("host") or "", domain):
         return found
-    match = _KEY.fullmatch(headers.get("authorization") or "")
-    return match[1] if match else None
+    authorization = headers.get("authorization") or ""
+    if match := _KEY.fullmatch(authorization):
+        return match[1]
+    return _tenant_of_token(authorization)
 
 
 def tenant_of_host(host: str, domain: str) -> str | None:
@@ -76,6 +82,19 @@ def tenant_of_host(host: str, domain: str) -> str | None:
     if not (domain and point and rest == domain) or label in RESERVED_HOSTS:
         return None
     return label if _ID.fullmatch(label) else None
+
+
+def _tenant_of_token(authorization: str) -> str | None:
+    """Return the tenant that an access token's username names, `<tenant>.<user>`; None where it names none."""
+    token = _TOKEN.fullmatch(authorization)
+    if token is None:
+        return None
+    try:
+        claims = json.loads(urlsafe_b64decode(token[1] + "=" * (-len(token[1]) % 4)))
+    except (ValueError, RecursionError):
+        return None
+    tenant, point, _ = str(claims.get("username") if isinstance(claims, dict) else "").partition(".")
+    return tenant if point and _ID.fullmatch(tenant) else None
 
 
 def opened(tenant: str) -> TenantItem:
