@@ -611,6 +611,7 @@ def test_who_is_known_somewhere_is_so_for_a_month_at_their_own_account_and_not_t
     for email in (ASHA, "ben@example.com"):
         site.at("192.0.2.99").confirmed(email)
     home.signed_in()
+    site.clock.advance(3_600)
     wrong = {"email": ASHA, "password": ANOTHER}
     locked(site, "signin", "sign-in", wrong)
     assert [home.post("signin", wrong).status for _ in range(6)] == [400] * 5 + [429]
