@@ -6,7 +6,8 @@ the code is not to be kept out by those who guess: by account, only guesses coun
 make some.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache, partial
 from typing import NamedTuple
 
@@ -305,10 +306,8 @@ def reset_password(body: AccountResetBody, idempotency_key: OptionalKey = None) 
 def sign_out() -> AccountDone:
     """End all of one's sign-ins: at once where money moves, elsewhere within a minute. Repeating it changes nothing."""
     caller = http.caller_of(app)
-    try:
+    with _gone_is_unauthorized():
         sessions.end_all(accounts(), caller.tenant, caller.name)
-    except UserNotFound:
-        raise Unauthorized from None
     return AccountDone()
 
 
@@ -327,12 +326,10 @@ def change_password(body: AccountPasswordBody, idempotency_key: OptionalKey = No
     passwords.must_be_good(body.new_password, "new_password")
     tenant, user_id, token = caller.tenant, caller.name, _access_token()
     keyed = _keyed(tenant, user_id, "password", idempotency_key, body, "password", "new_password")
-    try:
+    with _gone_is_unauthorized():
         return _once(
             keyed, lambda: passwords.change(accounts(), tenant, user_id, token, body.password, body.new_password)
         )
-    except UserNotFound:
-        raise Unauthorized from None
 
 
 @app.post(
@@ -345,10 +342,8 @@ def begin_totp() -> AccountTotp:
     """Get a secret for an authenticator; it counts once it is confirmed. Repeating it gives another in its place."""
     caller = http.caller_of(app)
     issuer = tenancy.opened(caller.tenant).name
-    try:
+    with _gone_is_unauthorized():
         secret = second_factor.begin(accounts(), caller.tenant, caller.name, _access_token(), issuer)
-    except UserNotFound:
-        raise Unauthorized from None
     return AccountTotp(secret=secret.text, uri=secret.uri)
 
 
@@ -396,6 +391,7 @@ def current_user() -> AccountCurrentUser:
         id=caller.name,
         email=None if person is None else person.email,
         name=None if person is None else person.name,
+        phone=None if person is None else person.phone,
         roles=sorted(caller.roles),
         tenant=caller.tenant,
     )
@@ -479,6 +475,15 @@ def _once(keyed: KeyedRequest | None, act: Callable[[], None]) -> AccountDone:
             directory = accounts().directory
             keyed.remember(store(), directory.retries, {}, directory.clock.now())
     return AccountDone()
+
+
+@contextmanager
+def _gone_is_unauthorized() -> Iterator[None]:
+    """Refuse a caller who has been deleted as one whom nobody knows."""
+    try:
+        yield
+    except UserNotFound:
+        raise Unauthorized from None
 
 
 def _access_token() -> str:

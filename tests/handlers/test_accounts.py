@@ -407,6 +407,10 @@ def test_the_current_user_is_whose_token_it_is(site: Site) -> None:
     user_id = site.confirmed(name="Asha Rao")
     token = site.signed_in()["access_token"]
     expected = {"id": user_id, "email": ASHA, "name": "Asha Rao", "roles": ["customer"], "tenant": site.tenant}
+    assert current_user(site, token) == expected | {"phone": None}
+    phone = "+919876543210"
+    people.change(site.accounts.directory, site.tenant, user_id, people.Changes(phone=phone))
+    expected["phone"] = phone
     assert current_user(site, token) == expected
     assert current_user(site, token, **{"X-Tenant-Id": "elsewhere"}) == expected
 
@@ -418,7 +422,7 @@ def test_the_current_user_of_a_key_is_the_key(site: Site, identity_store: Store)
     )
     identity_store.write(Put(item))
     found = current_user(site, key)
-    assert (found["email"], found["name"], found["roles"]) == (None, None, ["service"])
+    assert (found["email"], found["name"], found["phone"], found["roles"]) == (None, None, None, ["service"])
     assert found["tenant"] == site.tenant
 
 

@@ -169,11 +169,12 @@ class AccountTotp(BaseModel):
 
 
 class AccountUser(BaseModel):
-    """Whose credential a request came with; a service key has neither e-mail address nor name."""
+    """Whose credential a request came with; a service key has no e-mail address, name or phone."""
 
     id: str = Field(examples=[_SHOWN_ID])
     email: str | None = Field(examples=["asha@example.com"])
     name: str | None = Field(examples=["Asha Rao"])
+    phone: str | None = Field(examples=["+919876543210"])
     roles: list[str] = Field(examples=[["customer"]])
     tenant: str = Field(examples=["demo"])
 
