@@ -13,7 +13,7 @@ from local.stack import Stack
 from local.terminal import Failure
 
 TENANT = "demo"
-ACCOUNTS = ("ada", "grace", "linus")
+USERS = ("ada", "grace", "linus")
 """Users that the tenant's own servers may act for; they have no accounts here."""
 
 PASSWORD = "Holdfast-demo-1"  # noqa: S105 (everybody may know it)
@@ -65,8 +65,8 @@ class Demo:
     service_key: str
     tenant: str
     operator_key: str
-    accounts: list[str]
-    people: list[dict[str, str]]
+    users: list[str]
+    accounts: list[dict[str, str]]
     products: list[dict[str, Any]]
     event: dict[str, Any]
     hall: dict[str, Any]
@@ -80,7 +80,7 @@ class Demo:
         """A command that reserves one piece of the first product when it is pasted into a shell."""
         body = {
             "items": [{"kind": "product", "product_id": self.products[0]["id"], "quantity": 1}],
-            "user_id": self.accounts[0],
+            "user_id": self.users[0],
         }
         return " \\\n  ".join(
             [
@@ -102,8 +102,8 @@ def load(stack: Stack) -> Demo:
         service_key,
         TENANT,
         issue_operator_key(stack),
-        list(ACCOUNTS),
-        people=[_signed_up(stack, client, role) for role in ROLES],
+        list(USERS),
+        accounts=[_signed_up(stack, client, role) for role in ROLES],
         products=[_made(client, "/api/products", product)["data"] for product in PRODUCTS],
         event=_event(client),
         hall=_made(client, "/api/v1/venues", HALL),

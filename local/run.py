@@ -44,7 +44,7 @@ Holdfast is ready after {seconds:.0f} s.
   Documentation  {loaded.base_url}/api/v1/docs
   Service key    {loaded.service_key}   (tenant {loaded.tenant}; may act for any user)
   Operator key   {loaded.operator_key}   (makes tenants)
-{_people(loaded)}
+{_accounts(loaded)}
 {_on_sale(loaded)}
 
 Reserve one piece; paste this into another terminal:
@@ -57,9 +57,9 @@ The same is in .local/demo.json. Ctrl-C stops everything.
     )
 
 
-def _people(loaded: demo.Demo) -> str:
+def _accounts(loaded: demo.Demo) -> str:
     """Who can sign in, a line each."""
-    lines = [f"    {person['role']:<10} {person['email']:<24} {person['password']}" for person in loaded.people]
+    lines = [f"    {person['role']:<10} {person['email']:<24} {person['password']}" for person in loaded.accounts]
     return "\n".join(["  Accounts       POST /api/users/signin, X-Tenant-Id: " + loaded.tenant, *lines])
 
 

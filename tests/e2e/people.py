@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import httpx
 
 from local.demo import CODE
+from local.stack import Stack
 from tests.e2e.wire import answered
 
 PASSWORD = "Correct-horse-7"
@@ -42,3 +43,10 @@ def signed_up(base_url: str, tenant: str) -> Person:
     person = Person(client, email, made["id"])
     person.sign_in()
     return person
+
+
+def mailed_to(stack: Stack, address: str) -> list[str]:
+    """Return the texts that the emulated pool has mailed to an address, the oldest first."""
+    with httpx.Client(trust_env=False) as client:
+        boxes = client.get(f"{stack.endpoint_url}/_ministack/ses/messages").json()["messages"]
+    return [mail["BodyText"] or mail["BodyHtml"] for box in boxes.values() for mail in box if address in mail["To"]]
