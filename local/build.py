@@ -38,11 +38,12 @@ def build() -> Path:
 
 
 def _sources() -> Iterator[Path]:
-    """Everything that goes into a build."""
+    """Everything that goes into a build; what tools leave beside it, in folders of theirs, does not."""
     yield ROOT / "template.yaml"
     for folder in ("functions", "layers", "statemachines"):
         for path in sorted((ROOT / folder).rglob("*")):
-            if path.is_file() and "__pycache__" not in path.parts:
+            folders = path.relative_to(ROOT).parts[:-1]
+            if path.is_file() and not any(part.startswith((".", "__pycache__")) for part in folders):
                 yield path
 
 
