@@ -312,7 +312,12 @@ class InMemoryCognito:
 
     @_operation()
     def admin_create_user(
-        self, UserPoolId: str, Username: str, UserAttributes: Any = (), MessageAction: str = ""
+        self,
+        UserPoolId: str,
+        Username: str,
+        UserAttributes: Any = (),
+        MessageAction: str = "",
+        DesiredDeliveryMediums: Any = ("SMS",),
     ) -> dict[str, Any]:
         user = self.users.get(_key(Username))
         if MessageAction == "RESEND":
@@ -326,7 +331,8 @@ class InMemoryCognito:
             user = User(_email_of(UserAttributes), "", INVITED, email_verified=True)
             self.users[_key(Username)] = user
         user.password = f"Temporary-{uuid.uuid4().hex[:8]}-1A"
-        self.mails.append((user.email, "invitation"))
+        if "EMAIL" in DesiredDeliveryMediums:
+            self.mails.append((user.email, "invitation"))
         return {"User": {"Username": Username, "UserStatus": user.status}}
 
     @_operation()

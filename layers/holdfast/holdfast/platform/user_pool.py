@@ -37,6 +37,9 @@ _UNCONFIRMED = "UNCONFIRMED"
 _CONFIRMED = "CONFIRMED"
 _INVITED = "FORCE_CHANGE_PASSWORD"
 
+_BY_MAIL = {"DesiredDeliveryMediums": ["EMAIL"]}
+"""How invitations are sent: unless it is said, the pool would send them by SMS to a number that nobody has."""
+
 
 class Asked(StrEnum):
     """What else a sign-in asks for, by the name of the field that answers it."""
@@ -245,7 +248,7 @@ class CognitoUserPool:
         """Make an account, or mail its temporary password again where it exists and was not used yet."""
         known = {"UsernameExistsException": _Nothing, "CodeDeliveryFailureException": CodeNotSent}
         try:
-            self._of("admin_create_user", tenant, user_id, known, UserAttributes=_verified(email))
+            self._of("admin_create_user", tenant, user_id, known, UserAttributes=_verified(email), **_BY_MAIL)
         except _Nothing:
             if self._status(tenant, user_id) != _INVITED:
                 return False
@@ -254,7 +257,7 @@ class CognitoUserPool:
         self.change_email(tenant, user_id, email)
         try:
             known = {"UnsupportedUserStateException": _Nothing, "CodeDeliveryFailureException": CodeNotSent}
-            self._of("admin_create_user", tenant, user_id, known, MessageAction="RESEND")
+            self._of("admin_create_user", tenant, user_id, known, MessageAction="RESEND", **_BY_MAIL)
         except _Nothing:
             return False
         return True
