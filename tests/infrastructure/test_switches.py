@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from local import build, template
+
 Resources = dict[str, dict[str, Any]]
 
 
@@ -38,7 +40,8 @@ def test_a_key_of_their_own_encrypts_all_that_keeps_data(switched_on: dict[str, 
         assert table["SSESpecification"] == {"SSEEnabled": True, "SSEType": "KMS", "KMSMasterKeyId": KEY}, name
     for name, queue in of_type(switched_on, "AWS::SQS::Queue").items():
         assert queue["KmsMasterKeyId"] == KEY, name
-        assert "SqsManagedSseEnabled" not in queue, "SQS takes one or the other"
+        # SQS takes one or the other: of a queue that exists the other has to be switched off by name.
+        assert queue["SqsManagedSseEnabled"] is False, name
     for name, group in of_type(switched_on, "AWS::Logs::LogGroup").items():
         assert group["KmsKeyId"] == KEY, name
 
@@ -121,18 +124,50 @@ def test_the_firewall_stands_before_the_stage(switched_on: dict[str, Any]) -> No
     assert association["ResourceArn"] == "arn:aws:apigateway:us-east-1::/restapis/${Api}/stages/${ApiStage}"
 
 
+@pytest.mark.parametrize(("name", "most"), [("requests-per-address", 3000), ("sign-ins-per-address", 100)])
 def test_too_many_requests_of_one_address_are_refused_as_everywhere(
-    rules: dict[str, dict[str, Any]], switched_on: dict[str, Any]
+    rules: dict[str, dict[str, Any]], switched_on: dict[str, Any], resolved: Callable[..., Any], name: str, most: int
 ) -> None:
-    rate = rules["requests-per-address"]
-    statement = rate["Statement"]["RateBasedStatement"]
-    assert (int(statement["Limit"]), statement["EvaluationWindowSec"]) == (3000, 300)
-    response = rate["Action"]["Block"]["CustomResponse"]
+    statement = rules[name]["Statement"]["RateBasedStatement"]
+    assert (int(statement["Limit"]), statement["EvaluationWindowSec"]) == (most, 300)
+    assert statement["AggregateKeyType"] == "IP"
+    response = rules[name]["Action"]["Block"]["CustomResponse"]
     assert response["ResponseCode"] == 429
     bodies = of_type(switched_on, "AWS::WAFv2::WebACL")["WebAcl"]["CustomResponseBodies"]
     body = json.loads(bodies[response["CustomResponseBodyKey"]]["Content"])
     assert (body["success"], body["code"]) == (False, "too_many_requests")
-    assert response["ResponseHeaders"] == [{"Name": "Retry-After", "Value": str(body["retry_after"])}]
+    wait = str(body["retry_after"])
+    own = {
+        "Cache-Control": "no-store",
+        "RateLimit-Limit": str(most),
+        "RateLimit-Remaining": "0",
+        "RateLimit-Reset": wait,
+        "Retry-After": wait,
+        "Strict-Transport-Security": "max-age=63072000; includeSubDomains",
+        "X-Content-Type-Options": "nosniff",
+    }
+    shared = {
+        "Access-Control-Allow-Origin": "*",
+        "Access-Control-Expose-Headers": "RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Retry-After",
+    }
+    assert {header["Name"]: str(header["Value"]) for header in response["ResponseHeaders"]} == own | shared
+    (acl,) = of_type(resolved(Firewall="true"), "AWS::WAFv2::WebACL").values()
+    alone = next(rule for rule in acl["Rules"] if rule["Name"] == name)["Action"]["Block"]["CustomResponse"]
+    assert {header["Name"]: str(header["Value"]) for header in alone["ResponseHeaders"]} == own
+
+
+def test_of_one_address_sign_ins_are_counted_apart_and_neither_refreshes_nor_lists(
+    rules: dict[str, dict[str, Any]],
+) -> None:
+    asked = rules["sign-ins-per-address"]["Statement"]["RateBasedStatement"]["ScopeDownStatement"]
+    method, inside, but = asked["AndStatement"]["Statements"]
+    assert method["ByteMatchStatement"]["FieldToMatch"] == {"Method": {}}
+    assert method["ByteMatchStatement"]["SearchString"] == "POST"
+    assert inside["ByteMatchStatement"]["PositionalConstraint"] == "CONTAINS"
+    assert inside["ByteMatchStatement"]["SearchString"] == "/api/users/"
+    decoded = [one["Type"] for one in inside["ByteMatchStatement"]["TextTransformations"]]
+    assert decoded == ["URL_DECODE", "NORMALIZE_PATH"]
+    assert but["NotStatement"]["Statement"]["ByteMatchStatement"]["SearchString"] == "/api/users/refresh"
 
 
 def test_managed_rules_keep_out_bad_addresses_attacks_and_bots_but_no_seat_maps_and_no_servers(
@@ -222,3 +257,19 @@ def test_parameters_take_what_functions_can_read(
     pattern = built["Parameters"][parameter]["AllowedPattern"]
     assert all(re.fullmatch(pattern, text) for text in good)
     assert not any(re.fullmatch(pattern, text) for text in bad)
+
+
+@pytest.mark.parametrize("parameters", [{"AllowedOrigins": "https://a.example"}, {"PublicDomain": "example.com"}])
+def test_another_origin_or_domain_is_deployed_to_a_stage_that_stands(
+    monkeypatch: pytest.MonkeyPatch, parameters: dict[str, str]
+) -> None:
+    """What differs by a parameter is one text to SAM, which names deployments by their text unless told not to."""
+
+    def deployment(now: float, **given: str) -> str:
+        monkeypatch.setattr("samtranslator.model.apigateway.time.time", lambda: now)
+        translated = template.resolved(template.transformed(template.read(build.build())), Stage="prod", **given)
+        (name,) = of_type(translated, "AWS::ApiGateway::Deployment")
+        return name
+
+    before, after = deployment(1_900_000_000), deployment(1_900_000_060, **parameters)
+    assert before != after
