@@ -35,13 +35,13 @@ Every request carries `Authorization: Bearer <credential>`: the access token of 
 Each route says in `x-roles` whose it is, and in `x-scope` what a service key that is limited to scopes needs besides; a
 route without one is about the account of somebody who signed in, and no key has any. Where `x-looked-at-anew` is true,
 a credential that was revoked is refused at once, elsewhere within a minute. Public routes ask for no credential: they
-are about the tenant of `X-Tenant-Id`, else of the host, else of a service key that comes along, and webhooks about that
+are about the tenant of `X-Tenant-Id`, else of the host, else of a credential that comes along, and webhooks about that
 of their address. Another tenant's ids, and another user's, are as ids that do not exist.
 
 Bodies are `application/json` of at most 64 KiB, seat maps of 1 MiB. Every error has the same body, told apart by its
-`code`, and every answer carries `X-Request-Id`. With an `Idempotency-Key` (or `X-Idempotency-Key`) a POST is safe to
-repeat: the same key and body get the same answer for at least 24 hours; after a 429, 503 or 504 repeat it when
-`Retry-After` says. Where a tenant asks for a captcha, its token comes in `X-Captcha-Token` or in the body. Every
+`code`, and every answer carries `X-Request-Id`. With an `Idempotency-Key` (or `X-Idempotency-Key`) every POST that has
+one is safe to repeat: the same key and body get the same answer for at least 24 hours; after a 429, 503 or 504 repeat
+it when `Retry-After` says. Where a tenant asks for a captcha, the token comes in `X-Captcha-Token` or in the body. Each
 address answers `OPTIONS` with what it takes, and browsers' questions for the pages that the deployment lets in.
 
 Refusals for the present state are 409, but 400 where the older flash deals and the older marketplace know them so.
@@ -74,7 +74,7 @@ TENANT_HEADER: Json = {
     "name": "X-Tenant-Id",
     "in": "header",
     "required": False,
-    "description": "Whose; may be left out where the host or a service key names the tenant.",
+    "description": "Whose; may be left out where the host or a credential names the tenant.",
     "schema": {"type": "string", "pattern": "^[a-z0-9][a-z0-9-]{0,39}$", "examples": ["demo"]},
 }
 """How public routes are told the tenant."""

@@ -27,6 +27,16 @@ PUBLIC = {
 ABOUT_NO_TENANT = {*openapi.STATIC, "GET /api/v1/health", "GET /api/users/currentuser"}
 """Public routes that show nothing of a tenant, or go by the credential alone."""
 
+ANSWERED_ANEW = {
+    "/api/users/refresh",
+    "/api/users/signin",
+    "/api/users/signin/answer",
+    "/api/users/signout",
+    "/api/users/totp",
+    "/api/users/totp/confirm",
+}
+"""Answer with tokens and secrets, which nobody keeps, or change nothing when they are repeated."""
+
 TOLD_BY_PROVIDERS = {"/sandbox/{tenant}/payments/{payment_id}", "/webhooks/{provider}/{tenant}"}
 """Take each event, or what a payment is in, once; their senders know of no keys."""
 
@@ -190,7 +200,8 @@ def test_every_route_documents_what_the_gateway_and_the_wrapper_answer(
     assert ("400" in statuses) == (bool(parameters) or "requestBody" in operation)
     assert "404" in statuses or "{" not in path
     keyed = any(parameter["name"] == "Idempotency-Key" for parameter in parameters)
-    assert keyed == (method == "post" and path not in READING_POSTS | TOLD_BY_PROVIDERS) or route == "PUT /api/checkout"
+    keyless = READING_POSTS | TOLD_BY_PROVIDERS | ANSWERED_ANEW
+    assert keyed == (method == "post" and path not in keyless) or route == "PUT /api/checkout"
     assert ("422" in statuses) == (keyed and "requestBody" in operation)
 
 
