@@ -76,7 +76,7 @@ _REFUSALS_BY_BODY: dict[str, dict[int, tuple[str, Sequence[str]]]] = {
 SCHEMAS: Json = {
     "Error": {
         "type": "object",
-        "description": "The body of every error, on every route.",
+        "description": "The body of every error, on every route; a firewall's own 429 alone has no `request_id`.",
         "properties": {
             "success": {"type": "boolean", "const": False},
             "error": {"type": "string", "description": "A sentence for a person."},
