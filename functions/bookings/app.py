@@ -44,7 +44,7 @@ from holdfast.claims.span import Span
 from holdfast.identity import people, rights
 from holdfast.identity.contacts import Email, PersonName, Phone
 from holdfast.identity.people import Directory
-from holdfast.platform import http, page_tokens
+from holdfast.platform import http
 from holdfast.platform.caller import Caller
 from holdfast.platform.dynamodb import connect
 from holdfast.platform.errors import (
@@ -60,7 +60,7 @@ from holdfast.platform.errors import (
     TooManyRequests,
     VenueNotFound,
 )
-from holdfast.platform.fields import OptionalKey, RequiredKey, UserId, VenueId
+from holdfast.platform.fields import NextInQuery, OptionalKey, RequiredKey, UserId, VenueId
 from holdfast.platform.identity_items import PersonItem
 from holdfast.platform.settings import BookingsSettings, settings
 from holdfast.platform.workflows import StepFunctions
@@ -205,9 +205,7 @@ def list_all(
     end_date: Annotated[str | None, _date_in_query("endDate")] = None,
     page: Annotated[int, Query(ge=1, le=10_000, description="Which page; not looked at where `next` is given.")] = 1,
     limit: Annotated[int, Query(ge=1, le=100, description="How many at most.")] = 20,
-    next_page: Annotated[
-        str | None, Query(alias="next", pattern=page_tokens.PATTERN, description="`next` of the page before.")
-    ] = None,
+    next_page: NextInQuery = None,
 ) -> BookingsAnswer:
     """List the tenant's bookings by their start to its staff, and their own in a stable order to customers."""
     caller = http.caller_of(app)

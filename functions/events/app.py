@@ -38,7 +38,7 @@ from holdfast.platform import http, page_tokens
 from holdfast.platform.caller import Caller
 from holdfast.platform.dynamodb import connect
 from holdfast.platform.errors import CurrencyNotUsed, EventNotFound, Fault, Malformed, SeatMapFull, TicketTypeNotFound
-from holdfast.platform.fields import OptionalKey
+from holdfast.platform.fields import NextInQuery, OptionalKey
 from holdfast.platform.items import TicketTypeItem
 from holdfast.platform.money import price_of
 from holdfast.platform.settings import EventsSettings, settings
@@ -63,9 +63,6 @@ _ID = r"^[A-Za-z0-9_]{1,40}$"
 _MOST_FAULTS = 20
 
 EventInPath = Annotated[str, Path(pattern=_ID, description="An event's id.", examples=["1"])]
-NextInQuery = Annotated[
-    str | None, Query(alias="next", pattern=page_tokens.PATTERN, description="`next` of the page before.")
-]
 
 
 @cache

@@ -20,7 +20,7 @@ from holdfast.platform import http, page_tokens
 from holdfast.platform.caller import Caller
 from holdfast.platform.dynamodb import connect
 from holdfast.platform.errors import CheckoutUnderWay, NotRefundable, OrderNotFound, OrderOver
-from holdfast.platform.fields import RequiredKey, UserInQuery
+from holdfast.platform.fields import NextInQuery, RequiredKey, UserInQuery
 from holdfast.platform.items import LineMap
 from holdfast.platform.order_items import OrderItem, RefundItem
 from holdfast.platform.settings import OrdersSettings, settings
@@ -38,9 +38,6 @@ app = APIGatewayRestResolver(
 
 OrderId = Annotated[
     str, Path(pattern=r"^o-[A-Za-z0-9-]{1,80}$", description="An order's id.", examples=[ORDER_EXAMPLE])
-]
-NextInQuery = Annotated[
-    str | None, Query(alias="next", pattern=page_tokens.PATTERN, description="`next` of the page before.")
 ]
 
 _MOST_DIGITS = 9

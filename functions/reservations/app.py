@@ -11,7 +11,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 
 from holdfast.abuse.captcha.gate import REFUSALS, RESERVE, gate_of
 from holdfast.catalogue.products.facts import ProductFacts
-from holdfast.platform import http, page_tokens
+from holdfast.platform import http
 from holdfast.platform.dynamodb import connect
 from holdfast.platform.errors import (
     AlreadyExtended,
@@ -24,7 +24,7 @@ from holdfast.platform.errors import (
     TooManyLines,
     TooManyRequests,
 )
-from holdfast.platform.fields import OptionalKey, RequiredKey, UserInQuery
+from holdfast.platform.fields import NextInQuery, OptionalKey, RequiredKey, UserInQuery
 from holdfast.platform.items import ReservationItem
 from holdfast.platform.settings import ReservationsSettings, settings
 from holdfast.reservations import reading
@@ -140,9 +140,7 @@ def list_of_user(
     user_id: UserInQuery = None,
     status: Annotated[State | None, Query(description="Only those in this state.")] = None,
     limit: Annotated[int, Query(ge=1, le=100, description="How many at most.")] = 50,
-    next_page: Annotated[
-        str | None, Query(alias="next", pattern=page_tokens.PATTERN, description="`next` of the page before.")
-    ] = None,
+    next_page: NextInQuery = None,
 ) -> ReservationList:
     """List in the stable order of ids, a page at a time; `next` of one answer asks for the following."""
     caller = http.caller_of(app)

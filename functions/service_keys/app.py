@@ -9,13 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
 
 from holdfast.identity import service_keys
 from holdfast.identity.service_keys import Issued, KeyRing, Wanted
-from holdfast.platform import http, page_tokens
+from holdfast.platform import http
 from holdfast.platform.access import AREAS
 from holdfast.platform.caller import Caller
 from holdfast.platform.clock import to_text
 from holdfast.platform.dynamodb import connect
 from holdfast.platform.errors import KeyNotFound, KeyRotated, KeyShownBefore
-from holdfast.platform.fields import Moment, OptionalKey
+from holdfast.platform.fields import Moment, NextInQuery, OptionalKey
 from holdfast.platform.identity_items import ServiceKeyItem
 from holdfast.platform.settings import ServiceKeysSettings, settings
 from holdfast.platform.signing_keys import SERVICE_KEYS, ParameterStore
@@ -141,9 +141,7 @@ def issue(body: ServiceKeyBody, idempotency_key: OptionalKey = None) -> ServiceK
 )
 def list_all(
     limit: Annotated[int, Query(ge=1, le=100, description="How many at most.")] = 50,
-    next_page: Annotated[
-        str | None, Query(alias="next", pattern=page_tokens.PATTERN, description="`next` of the page before.")
-    ] = None,
+    next_page: NextInQuery = None,
 ) -> ServiceKeyList:
     """List in the order of their ids; those that are over are listed for another 30 days."""
     page = service_keys.list_of(ring(), http.caller_of(app).tenant, limit, next_page)

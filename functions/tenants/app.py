@@ -16,7 +16,7 @@ from holdfast.platform import http, page_tokens
 from holdfast.platform.clock import to_text
 from holdfast.platform.dynamodb import connect
 from holdfast.platform.errors import TenantExists, TenantNotFound
-from holdfast.platform.fields import Moment, OptionalKey
+from holdfast.platform.fields import Moment, NextInQuery, OptionalKey
 from holdfast.platform.identity_items import TenantItem
 from holdfast.platform.settings import TenantsSettings, settings
 from holdfast.platform.tables import tenant_of
@@ -144,9 +144,7 @@ def create(body: TenantBody, idempotency_key: OptionalKey = None) -> TenantMade:
 )
 def list_all(
     limit: Annotated[int, Query(ge=1, le=100, description="How many at most.")] = 50,
-    next_page: Annotated[
-        str | None, Query(alias="next", pattern=page_tokens.PATTERN, description="`next` of the page before.")
-    ] = None,
+    next_page: NextInQuery = None,
 ) -> TenantList:
     """List tenants, suspended ones too, in the order of their ids."""
     scope = f"{http.caller_of(app).tenant}/tenants"

@@ -14,12 +14,12 @@ from holdfast.identity import account_emails, invitations, people, rights
 from holdfast.identity.contacts import Email, PersonName, Phone
 from holdfast.identity.people import Changes, Directory, Role
 from holdfast.identity.people_pages import list_of
-from holdfast.platform import http, page_tokens, user_pool
+from holdfast.platform import http, user_pool
 from holdfast.platform.caller import Caller
 from holdfast.platform.clock import to_text
 from holdfast.platform.dynamodb import connect
 from holdfast.platform.errors import AccountNeedsEmail, EmailInUse, Forbidden, NoAccount, PhoneInUse, UserNotFound
-from holdfast.platform.fields import Moment, OptionalKey, UserInPath
+from holdfast.platform.fields import Moment, NextInQuery, OptionalKey, UserInPath
 from holdfast.platform.identity_items import PersonItem
 from holdfast.platform.settings import UsersSettings, settings
 from holdfast.platform.user_pool import UserPool
@@ -150,9 +150,7 @@ def list_all(
     page: Annotated[int, Query(ge=1, le=10_000, description="Which page; not looked at where `next` is given.")] = 1,
     limit: Annotated[int, Query(ge=1, le=100, description="How many at most.")] = 20,
     role: Annotated[Role | None, Query(description="Only those with this role.")] = None,
-    next_page: Annotated[
-        str | None, Query(alias="next", pattern=page_tokens.PATTERN, description="`next` of the page before.")
-    ] = None,
+    next_page: NextInQuery = None,
 ) -> UsersAnswer:
     """List in the order in which they became known; who is added meanwhile comes at the end."""
     found = list_of(directory(), http.caller_of(app).tenant, role, page, limit, next_page)

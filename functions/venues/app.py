@@ -41,7 +41,7 @@ from holdfast.platform.errors import (
     TimeConflict,
     VenueNotFound,
 )
-from holdfast.platform.fields import OptionalKey
+from holdfast.platform.fields import NextInQuery, OptionalKey
 from holdfast.platform.settings import VenuesSettings, settings
 from holdfast.reservations.engine import Engine
 from holdfast.reservations.idempotency import KeyedRequest, hash_of
@@ -104,9 +104,7 @@ def create(body: VenueBody, idempotency_key: OptionalKey = None) -> VenueData:
 )
 def list_all(
     limit: Annotated[int, Query(ge=1, le=100, description="How many at most.")] = 50,
-    next_page: Annotated[
-        str | None, Query(alias="next", pattern=page_tokens.PATTERN, description="`next` of the page before.")
-    ] = None,
+    next_page: NextInQuery = None,
 ) -> VenuesAnswer:
     """List venues in the order of their ids."""
     tenant = http.public_tenant(app)

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 from aws_lambda_powertools.event_handler.openapi.params import Header, Path, Query
 from pydantic import BeforeValidator, Field, PlainSerializer, StrictInt, StrictStr, WithJsonSchema
 
+from holdfast.platform.page_tokens import PATTERN
+
 _ID = r"^[A-Za-z0-9_]{1,40}$"
 _USER = r"^[A-Za-z0-9][A-Za-z0-9._@+:|=-]{0,127}$"
 
@@ -102,6 +104,9 @@ UserIdInQuery = Annotated[
     Query(alias="userId", pattern=_USER, description="Whose; a service key must say.", examples=["alice"]),
 ]
 """The same on wires in camelCase."""
+
+NextInQuery = Annotated[str | None, Query(alias="next", pattern=PATTERN, description="`next` of the page before.")]
+"""Where to go on in a list, as the page before says it."""
 
 Quantity = Annotated[StrictInt, Field(ge=1, le=10_000, description="How many.", examples=[1])]
 
