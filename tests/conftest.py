@@ -14,6 +14,7 @@ from local.dynamodb_local import DynamoDBLocal, unavailable
 _TESTS = Path(__file__).parent
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the tests of a file together where several processes share the work, and all that need the one stack."""
     for item in items:

@@ -15,11 +15,13 @@ UNTOUCHED_PRODUCT = "2"
 """On sale before, and not the one of the document's examples, whose stock and limit are changed."""
 FORM = {"bad_json", "idempotency_key_malformed", "idempotency_key_required", "unsupported_media_type"}
 BEYOND_A_SCHEMA = {
+    "body",  # either a code or a new password
     "date",  # of a calendar that has such a day
     "endDate",  # a day, or a moment, of the calendar
     "endTs",  # later than the start, by as much as the venue allows
     "guestCount",  # up to the venue's capacity
     "hold_seconds",  # the longest hold is the stage's to set
+    "items",  # nothing twice that there is once
     "items.end",  # later than the start
     "items.start",  # a moment of the calendar
     "next",  # a token that this list gave
@@ -29,6 +31,7 @@ BEYOND_A_SCHEMA = {
     "user.phone",
     "price",  # as fine as the currency's units
     "quantity",  # needed where tickets are counted
+    "roles",  # those that the key's tenant may give
     "rows.seatNumbers",  # no seat twice
     "seatDetails.metaData.seatNumbers",  # as many as rows, no seat twice
     "section",  # one that the ticket type has

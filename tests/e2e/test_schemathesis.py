@@ -22,7 +22,7 @@ from tests.e2e.wire import in_hours, keyed
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
 SEED = 4711
-EXAMPLES = 40
+EXAMPLES = 25
 
 
 @pytest.mark.slow

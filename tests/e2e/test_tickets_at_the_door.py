@@ -91,7 +91,9 @@ def test_no_other_text_and_nobody_elses_code_is_let_in(
     refused(check_in(anonymous, ticket), 401, "unauthorized")
     stranger = client_of_tenant(f"{tenant_of(client)}-too")
     refused(check_in(stranger, ticket), 400, "ticket_code_invalid")
-    assert answered(anonymous.get(f"{ROUTE}/keys", headers={"X-Tenant-Id": "nobody"}), 200) == {"keys": []}
+    strangers = {"X-Tenant-Id": tenant_of(stranger)}
+    assert answered(anonymous.get(f"{ROUTE}/keys", headers=strangers), 200) == {"keys": []}
+    refused(anonymous.get(f"{ROUTE}/keys", headers={"X-Tenant-Id": "nobody"}), 404, "tenant_not_found")
     answered(check_in(client, ticket), 200)
 
 

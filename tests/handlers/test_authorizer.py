@@ -320,12 +320,14 @@ def test_what_verifies_tokens_is_loaded_when_the_first_one_comes() -> None:
     """Keys are what a crowd's own servers come with, and need none of it."""
     script = """
 import json, runpy, sys
+from types import SimpleNamespace
+invocation = SimpleNamespace(get_remaining_time_in_millis=lambda: 9_000)
 app = runpy.run_path("functions/authorizer/app.py")
 for given in ("Bearer hk_acme_", "Bearer nonsense", "Basic x", None):
-    answer = app["handler"]({"authorizationToken": given, "methodArn": ""}, None)
+    answer = app["handler"]({"authorizationToken": given, "methodArn": ""}, invocation)
     assert answer["context"] == {"refusal": "unauthorized"}
 assert not {"jwt", "boto3", "httpx", "holdfast.identity.jwks"} & set(sys.modules)
-app["handler"]({"authorizationToken": "Bearer a.b.c", "methodArn": ""}, None)
+app["handler"]({"authorizationToken": "Bearer a.b.c", "methodArn": ""}, invocation)
 assert "jwt" in sys.modules
 """
     done = subprocess.run(
