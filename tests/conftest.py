@@ -3,23 +3,12 @@
 import os
 import uuid
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
 from holdfast.platform.dynamodb import Store, connect
 from holdfast.platform.tables import TABLE_SCHEMA
 from local.dynamodb_local import DynamoDBLocal, unavailable
-
-_TESTS = Path(__file__).parent
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file together where several processes share the work, and all that need the one stack."""
-    for item in items:
-        folder = item.path.relative_to(_TESTS).parts[0]
-        item.add_marker(pytest.mark.xdist_group(folder if folder == "e2e" else str(item.path)))
 
 
 @pytest.fixture(scope="session")
