@@ -101,7 +101,9 @@ def test_the_scheme_has_no_case_and_blanks_around_do_not_matter(key: str, writte
         {"Bearer": 1},
     ],
 )
-def test_a_missing_malformed_or_unknown_key_is_allowed_through_with_the_refusal_in_the_context(given: Any) -> None:
+def test_rule_25_a_missing_malformed_or_unknown_key_is_allowed_through_with_the_refusal_in_the_context(
+    given: Any,
+) -> None:
     assert authorize(token_event(given)) == {"refusal": "unauthorized"}
     assert authorize(request_event({"authorization": given})) == {"refusal": "unauthorized"}
 
@@ -120,7 +122,7 @@ def test_only_the_hash_of_a_key_is_stored(key: str, aws: Any) -> None:
     assert key.rpartition("_")[2] not in aws.dump()
 
 
-def test_where_keys_cannot_be_looked_up_nobody_is_told_that_a_good_key_is_wrong(
+def test_rule_25_where_keys_cannot_be_looked_up_nobody_is_told_that_a_good_key_is_wrong(
     key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def throttled(*_: Any) -> None:
@@ -157,7 +159,7 @@ def test_no_look_up_is_begun_that_there_is_no_time_for(key: str, monkeypatch: py
     assert (answer["context"], len(tried)) == ({"refusal": "unavailable"}, 1)
 
 
-def test_an_event_without_a_method_does_not_make_it_raise() -> None:
+def test_rule_25_an_event_without_a_method_does_not_make_it_raise() -> None:
     answer = load("authorizer").handler({}, LambdaContext())
     assert answer["context"] == {"refusal": "unauthorized"}
 
@@ -298,7 +300,7 @@ def test_where_there_are_no_keys_nobody_is_told_that_a_good_token_is_wrong(asha:
     assert bearer(tokens.good("acme", asha)) == {"refusal": "unavailable"}
 
 
-def test_without_its_settings_it_refuses_and_does_not_raise(asha: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rule_25_without_its_settings_it_refuses_and_does_not_raise(asha: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TOKEN_ISSUER")
     forget("authorizer")
     with pytest.raises(ValidationError):

@@ -126,21 +126,21 @@ def refused(context: dict[str, Any], store: Store, happens: Happens, status: int
 
 
 @pytest.mark.parametrize(("happens", "status", "code"), OF_USERS)
-def test_a_user_is_refused_at_once(
+def test_rule_25_a_user_is_refused_at_once(
     admin: dict[str, Any], identity_store: Store, happens: Happens, status: int, code: str
 ) -> None:
     refused(admin, identity_store, happens, status, code)
 
 
 @pytest.mark.parametrize(("happens", "status", "code"), OF_KEYS)
-def test_a_key_is_refused_at_once(
+def test_rule_25_a_key_is_refused_at_once(
     server: dict[str, Any], identity_store: Store, happens: Happens, status: int, code: str
 ) -> None:
     refused(server, identity_store, happens, status, code)
 
 
 @pytest.mark.parametrize(("method", "route"), LOOKED_AT)
-def test_every_route_that_looks_anew_refuses_before_anything_else(
+def test_rule_25_every_route_that_looks_anew_refuses_before_anything_else(
     server: dict[str, Any], admin: dict[str, Any], identity_store: Store, aws: Aws, method: str, route: str
 ) -> None:
     """The body is no JSON at all, and nobody is told so."""
