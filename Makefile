@@ -36,7 +36,7 @@ run: environment  ## serve the API on http://127.0.0.1:3000 (PORT=4000 moves it)
 	@$(BIN)/python -m local.run --port $(PORT)
 
 test: environment engine build  ## run every test (TESTS=tests/unit runs some, WORKERS=4 on more cores)
-	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(TESTS)
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 test-postgres: environment engine  ## compare calendars with a real PostgreSQL (HOLDFAST_POSTGRES_URL, or an installed one)
 	@$(BIN)/python -m pytest tests/postgres/exclusion.py
