@@ -64,7 +64,7 @@ from holdfast.platform.tables import OPERATOR_TENANT, Key, Keys
 from holdfast.reservations.idempotency import KeyedRequest, hash_of
 
 app = APIGatewayRestResolver(
-    enable_validation=True, response_validation_error_http_code=500, json_body_deserializer=http.read_json
+    enable_validation=True, response_validation_error_http_code=500, json_body_deserializer=http.read_body
 )
 
 _HOUR = 3_600

@@ -69,7 +69,7 @@ from holdfast.reservations.gate import answered
 from holdfast.reservations.idempotency import KeyedRequest, hash_of
 
 app = APIGatewayRestResolver(
-    enable_validation=True, response_validation_error_http_code=500, json_body_deserializer=http.read_json
+    enable_validation=True, response_validation_error_http_code=500, json_body_deserializer=http.read_body
 )
 
 _MOST_META = 4_000

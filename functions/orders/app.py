@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from holdfast.checkout.ticket_wire import OrderTicket
 
 app = APIGatewayRestResolver(
-    enable_validation=True, response_validation_error_http_code=500, json_body_deserializer=http.read_json
+    enable_validation=True, response_validation_error_http_code=500, json_body_deserializer=http.read_body
 )
 
 OrderId = Annotated[

@@ -35,7 +35,7 @@ from holdfast.reservations.engine import Engine
 from holdfast.reservations.wire import Reservation, shown
 
 app = APIGatewayRestResolver(
-    enable_validation=True, response_validation_error_http_code=500, json_body_deserializer=http.read_json
+    enable_validation=True, response_validation_error_http_code=500, json_body_deserializer=http.read_body
 )
 
 _SHOWN = ConfigDict(defer_build=True)

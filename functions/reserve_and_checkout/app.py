@@ -74,7 +74,7 @@ if TYPE_CHECKING:
     from holdfast.catalogue.events.facts import TicketTypeFacts
 
 app = APIGatewayRestResolver(
-    enable_validation=True, response_validation_error_http_code=500, json_body_deserializer=http.read_json
+    enable_validation=True, response_validation_error_http_code=500, json_body_deserializer=http.read_body
 )
 
 PurchaseId = Annotated[

@@ -24,7 +24,7 @@ from holdfast.reservations.idempotency import KeyedRequest, hash_of
 _DAY = 86_400
 
 app = APIGatewayRestResolver(
-    enable_validation=True, response_validation_error_http_code=500, json_body_deserializer=http.read_json
+    enable_validation=True, response_validation_error_http_code=500, json_body_deserializer=http.read_body
 )
 
 KeyRole = Annotated[StrictStr, Field(pattern="^(service|staff|admin|operator)$", examples=["service"])]

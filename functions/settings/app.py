@@ -28,7 +28,7 @@ from holdfast.platform.tables import tenant_of
 from holdfast.reservations.engine import HoldLengths
 
 app = APIGatewayRestResolver(
-    enable_validation=True, response_validation_error_http_code=500, json_body_deserializer=http.read_json
+    enable_validation=True, response_validation_error_http_code=500, json_body_deserializer=http.read_body
 )
 
 

@@ -25,7 +25,7 @@ from holdfast.platform.workflows import StepFunctions
 from holdfast.reservations.engine import Engine
 
 app = APIGatewayRestResolver(
-    enable_validation=True, response_validation_error_http_code=500, json_body_deserializer=http.read_json
+    enable_validation=True, response_validation_error_http_code=500, json_body_deserializer=http.read_body
 )
 
 MAX_BODY_BYTES = 256 * 1024

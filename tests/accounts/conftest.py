@@ -125,6 +125,8 @@ def pool(emulated: Emulated, monkeypatch: pytest.MonkeyPatch) -> Iterator[Accoun
     reached = {"AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER": emulated.url, "AWS_DEFAULT_REGION": REGION}
     for name, value in (CREDENTIALS | reached).items():
         monkeypatch.setenv(name, value)
+    # The SDK's own session keeps the credentials that it found first, which may be another test's.
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
     user_pool.client.cache_clear()
     yield connect_client(emulated.pool_id, emulated.client_id)
     user_pool.client.cache_clear()

@@ -520,3 +520,11 @@ def test_a_token_of_another_list_is_400(api: Api) -> None:
 )
 def test_a_list_refuses_a_query_that_is_none(api: Api, query: str, fault: str) -> None:
     assert refusals(api, [f"{ROUTE}?{query}"]) == {(400, "validation_failed", fault)}
+
+
+@pytest.mark.parametrize("body", [[{"name": "Ben"}], [], [[]], "Ben", 1, True])
+def test_a_body_that_is_no_object_changes_nobody(api: Api, body: Any) -> None:
+    made = api.post("/api/v1/users", {"name": "Asha", "phone": "+919876543210"}).json["user"]
+    answer = api.patch(f"/api/v1/users/{made['id']}", body)
+    assert (answer.status, answer.code) == (400, "validation_failed")
+    assert api.get(f"/api/v1/users/{made['id']}").json["user"] == made

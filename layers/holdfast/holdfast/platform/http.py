@@ -163,6 +163,12 @@ def read_json(text: str) -> Any:
     return value
 
 
+def read_body(text: str) -> Any:
+    """Return what a body says, for Powertools, which would take the first thing of a list for the whole of it."""
+    value = read_json(text)
+    return [value] if isinstance(value, list) else value
+
+
 def _number(text: str) -> int | float:
     """Return the number that a JSON text with a point or an exponent is; 2.0 is a whole number as much as 2 is."""
     value = float(text)
