@@ -27,7 +27,7 @@ NewPassword = Annotated[
     Field(
         min_length=LEAST,
         max_length=MOST,
-        pattern=r"^\S+$",
+        pattern=r"^[!-~]+$",
         description=f"{LEAST} to {MOST} characters, no spaces; a small letter, a capital letter, a digit among them.",
         examples=["correct-Horse-7"],
     ),
@@ -90,7 +90,7 @@ class AccountAnswerBody(BaseModel):
     session: StrictStr = Field(
         min_length=20,
         max_length=2_048,
-        pattern=r"^\S+$",
+        pattern=r"^[!-~]+$",
         description="`session` of the answer before.",
         examples=["AYABeC1-y8qooiuysEv0uM4wAqQAHQABAAdTZXJ2aWNl"],
     )
