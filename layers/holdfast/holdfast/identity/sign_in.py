@@ -4,6 +4,7 @@ Whoever is refused is told the same, after the same calls, at a full second: whe
 address, whether it is confirmed, locked for a while or to be reset, is nobody's to learn.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from holdfast.identity import people, sessions
@@ -38,13 +39,7 @@ def answer_code(accounts: Accounts, tenant: str, user_id: str, session: str, cod
 
     Raises CodeWrong, BadCredentials where there is no such sign-in (any more), Busy and Unavailable.
     """
-    with refused_late(accounts):
-        before = people.look_up(accounts.directory, tenant, user_id)
-        try:
-            outcome = accounts.pool.answer_code(tenant, user_id, session, code)
-        except BadCredentials:
-            raise BadCredentials(_OVER) from None
-        return _gone_on(accounts, tenant, user_id, outcome, before)
+    return _answered(accounts, tenant, user_id, lambda: accounts.pool.answer_code(tenant, user_id, session, code))
 
 
 def answer_new_password(accounts: Accounts, tenant: str, user_id: str, session: str, password: str) -> Session | Asking:
@@ -52,10 +47,19 @@ def answer_new_password(accounts: Accounts, tenant: str, user_id: str, session: 
 
     Raises PasswordRefused, BadCredentials where there is no such sign-in (any more), Busy and Unavailable.
     """
+    return _answered(
+        accounts, tenant, user_id, lambda: accounts.pool.answer_new_password(tenant, user_id, session, password)
+    )
+
+
+def _answered(
+    accounts: Accounts, tenant: str, user_id: str, answer: Callable[[], Tokens | Challenge]
+) -> Session | Asking:
+    """Go on with a sign-in by what the pool says to an answer."""
     with refused_late(accounts):
         before = people.look_up(accounts.directory, tenant, user_id)
         try:
-            outcome = accounts.pool.answer_new_password(tenant, user_id, session, password)
+            outcome = answer()
         except BadCredentials:
             raise BadCredentials(_OVER) from None
         return _gone_on(accounts, tenant, user_id, outcome, before)
