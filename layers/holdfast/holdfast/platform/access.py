@@ -41,6 +41,7 @@ AREAS = (
     "orders",
     "reservations",
     "settings",
+    "sync",
     "tenants",
     "users",
 )
@@ -86,6 +87,8 @@ _has_person = Access(EVERYBODY, "users", is_looked_at_anew=True)
 _reads_tenants = Access(OPERATORS, "tenants")
 _operates = Access(OPERATORS, "tenants", is_looked_at_anew=True)
 
+_syncs = Access(TENANTS_OWN, "sync")
+
 ROUTES: dict[str, dict[str, Access]] = {
     "/api/checkout": {"POST": _pays, "PUT": _pays},
     "/api/events": {"GET": _reads_catalogue, "POST": _keeps_catalogue},
@@ -130,6 +133,11 @@ ROUTES: dict[str, dict[str, Access]] = {
     "/api/v1/check-in/keys": {"GET": _public},
     "/api/v1/docs": {"GET": _public},
     "/api/v1/events/{event_id}/seats": {"GET": _reads_catalogue},
+    "/api/v1/experience/{experience_id}/dates": {"GET": _reads_catalogue},
+    "/api/v1/experience/{experience_id}/slots": {"GET": _reads_catalogue},
+    "/api/v1/experiences": {"GET": _reads_catalogue, "POST": _keeps_catalogue},
+    "/api/v1/experiences/{experience_id}": {"GET": _reads_catalogue, "PATCH": _keeps_catalogue},
+    "/api/v1/experiences/{experience_id}/slots": {"GET": _reads_catalogue},
     "/api/v1/health": {"GET": _public},
     "/api/v1/keys": {"GET": _reads_keys, "POST": _keeps_keys},
     "/api/v1/keys/{key_id}": {"DELETE": _keeps_keys},
@@ -146,6 +154,13 @@ ROUTES: dict[str, dict[str, Access]] = {
     "/api/v1/reservations/{reservation_id}/extend": {"POST": _reserves},
     "/api/v1/settings": {"GET": _reads_settings, "PATCH": _sets},
     "/api/v1/settings/payments": {"GET": _reads_settings, "PUT": _sets},
+    "/api/v1/sync": {"POST": _syncs},
+    "/api/v1/sync/pause": {"POST": _syncs},
+    "/api/v1/sync/resume": {"POST": _syncs},
+    "/api/v1/sync/runs": {"GET": _syncs},
+    "/api/v1/sync/runs/{run_id}": {"GET": _syncs},
+    "/api/v1/sync/shortages": {"GET": _syncs},
+    "/api/v1/sync/status": {"GET": _syncs},
     "/api/v1/tenants": {"GET": _reads_tenants, "POST": _operates},
     "/api/v1/tenants/{tenant_id}": {"GET": _reads_tenants, "PATCH": _operates},
     "/api/v1/users": {"GET": _knows_people, "POST": Access(TENANTS_OWN, "users", is_looked_at_anew=True)},

@@ -224,6 +224,20 @@ class VenueNotFound(NotFound):
     sentence = "There is no such venue."
 
 
+class ExperienceNotFound(NotFound):
+    """No experience of the tenant has this id."""
+
+    code = "experience_not_found"
+    sentence = "There is no such experience."
+
+
+class SyncRunNotFound(NotFound):
+    """No run of the tenant's synchronisation has this id."""
+
+    code = "sync_run_not_found"
+    sentence = "There is no such run."
+
+
 class BlackoutNotFound(NotFound):
     """The venue has no blackout of this id."""
 
@@ -463,6 +477,20 @@ class AccountNeedsEmail(Conflict):
 
     code = "account_needs_email"
     sentence = "This user signs in with the e-mail address: it can be changed, but not taken away."
+
+
+class ExperienceExists(Conflict):
+    """The tenant has an experience of this id, and it is another."""
+
+    code = "experience_exists"
+    sentence = "There is an experience of this id already."
+
+
+class ExperienceChanged(Conflict):
+    """Somebody else changed the experience at the same moment."""
+
+    code = "experience_changed"
+    sentence = "Somebody else is changing this experience. Read it again, and repeat what you wanted."
 
 
 class PhoneInUse(Conflict):

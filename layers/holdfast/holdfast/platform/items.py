@@ -12,7 +12,7 @@ from pynamodb.attributes import (
 from pynamodb.constants import NUMBER
 from pynamodb.models import Model
 
-from holdfast.platform.tables import Key, product_pool, public_id, ticket_pool
+from holdfast.platform.tables import Key, product_pool, public_id, slot_pool, ticket_pool
 
 
 class IntegerAttribute(Attribute[int]):
@@ -207,10 +207,104 @@ class BookingItem(Item):
     updated_at = IntegerAttribute()
 
 
+class ExperienceItem(Item):
+    """A partner's product that the tenant sells; `weekdays` are those it runs on, 1 for Monday to 7 for Sunday.
+
+    While it is not `enabled` nothing is asked of the partner, and nothing of it is sold.
+    """
+
+    experience_id = UnicodeAttribute()
+    name = UnicodeAttribute()
+    partner = UnicodeAttribute()
+    partner_product_id = UnicodeAttribute()
+    weekdays: ListAttribute[int] = ListAttribute(of=IntegerAttribute)  # type: ignore[arg-type]
+    enabled = BooleanAttribute()
+    version = IntegerAttribute()
+    created_at = IntegerAttribute()
+    updated_at = IntegerAttribute()
+
+
+class ExperienceSellerItem(Item):
+    """That a tenant has experiences, so that the planner looks for them."""
+
+    tenant_id = UnicodeAttribute()
+
+
+class SlotItem(Item):
+    """A partner's slot: what it is sold on, and its counters beside those of its pax types.
+
+    Every change of `on_sale`, `start_time`, `end_time`, `currency` and `pax` (JSON text, see `claims.slot`) raises
+    `revision`. `partner` is what the partner last said is left, `counted` how many of our own sales that number had in
+    it; `available + held + sold = partner + counted` at all times, where `available` is negative once the partner has
+    fewer left than we hold and sold. A pax type's counters have the same names with `#` and the type appended. What the
+    partner said when asked at `asked_at` (ms) is in here, and nothing older is taken in any more. It begins at `starts_at`
+    (ms), and is kept for more than a year after.
+    """
+
+    revision = IntegerAttribute()
+    on_sale = BooleanAttribute()
+    start_time = UnicodeAttribute()
+    end_time = UnicodeAttribute(null=True)
+    currency = UnicodeAttribute()
+    pax = UnicodeAttribute()
+    available = IntegerAttribute()
+    held = IntegerAttribute()
+    sold = IntegerAttribute()
+    partner = IntegerAttribute()
+    counted = IntegerAttribute()
+    asked_at = IntegerAttribute()
+    starts_at = IntegerAttribute()
+    first_seen_at = IntegerAttribute()
+    changed_at = IntegerAttribute()
+    ttl = IntegerAttribute()
+
+
+class SlotDayItem(Item):
+    """What is known of an experience's day as a whole: when the partner was last asked, and what it said beside.
+
+    `digest` is that of the partner's last answer, `aside` the JSON text of fields that we know nothing of, `rejected`
+    that of slots that could not be taken in and why.
+    """
+
+    asked_at = IntegerAttribute()
+    synced_at = IntegerAttribute()
+    first_seen_at = IntegerAttribute()
+    digest = UnicodeAttribute()
+    aside = UnicodeAttribute(null=True)
+    rejected = UnicodeAttribute(null=True)
+    ttl = IntegerAttribute()
+
+
+class DaySummaryItem(Item):
+    """An experience's day in short: the lowest payable price of what can still be had; no price where nothing can.
+
+    Its sort key is the date; `version` rises with every write.
+    """
+
+    final_minor = IntegerAttribute(null=True)
+    original_minor = IntegerAttribute(null=True)
+    currency = UnicodeAttribute(null=True)
+    synced_at = IntegerAttribute()
+    version = IntegerAttribute()
+    ttl = IntegerAttribute()
+
+
+class ShortageItem(Item):
+    """A slot of which the partner has fewer places left than are held and sold; `missing` is by how many."""
+
+    experience_id = UnicodeAttribute()
+    date = UnicodeAttribute()
+    slot_id = UnicodeAttribute()
+    missing = IntegerAttribute()
+    seen_at = IntegerAttribute()
+    ttl = IntegerAttribute()
+
+
 class LineMap(MapAttribute[str, Any]):
     """One line of a reservation: what, how many, at which price; `counted` where a limit per user counts it.
 
-    Which of the attributes that name a thing are there depends on the `kind`; `start` and `end` are ms.
+    Which of the attributes that name a thing are there depends on the `kind`; `start` and `end` are ms. Of a slot, each
+    pax type is a line of its own.
     """
 
     kind = UnicodeAttribute()
@@ -224,6 +318,10 @@ class LineMap(MapAttribute[str, Any]):
     venue_id = UnicodeAttribute(null=True)
     start = IntegerAttribute(null=True)
     end = IntegerAttribute(null=True)
+    experience_id = UnicodeAttribute(null=True)
+    date = UnicodeAttribute(null=True)
+    slot_id = UnicodeAttribute(null=True)
+    pax_type = UnicodeAttribute(null=True)
     quantity = IntegerAttribute()
     unit_price_minor = IntegerAttribute()
     currency = UnicodeAttribute()
@@ -249,6 +347,10 @@ class LineMap(MapAttribute[str, Any]):
             venue_id: str | None = None,
             start: int | None = None,
             end: int | None = None,
+            experience_id: str | None = None,
+            date: str | None = None,
+            slot_id: str | None = None,
+            pax_type: str | None = None,
         ) -> None:
             """Take every attribute; PynamoDB's own initialiser is untyped."""
 
@@ -262,6 +364,8 @@ class LineMap(MapAttribute[str, Any]):
         """Return the name of the pool that the line is drawn from; None for what exists once."""
         if self.product_id is not None:
             return product_pool(self.product_id)
+        if self.kind == "slot":
+            return slot_pool(self.experience_id or "", self.date or "", self.slot_id or "", self.pax_type or "")
         return ticket_pool(self.event_id or "", self.ticket_type_id or "") if self.kind == "ticket" else None
 
     def of(self, quantity: int) -> "LineMap":

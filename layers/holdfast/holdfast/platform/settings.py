@@ -249,6 +249,32 @@ class EventRecorderSettings(TableSettings, DeadLetterSettings):
     """The table, and where records go that cannot be read."""
 
 
+class PartnersSettings(SecretSettings):
+    """Partners by their names, as JSON (`holdfast.partners.registry` says of what), and where their keys are."""
+
+    partners: str = Field("{}", alias="PARTNERS")
+
+
+class SyncTableSettings(Settings):
+    """Where the synchronisation with partners keeps what it knows."""
+
+    sync_table_name: str = Field(alias="SYNC_TABLE_NAME", min_length=3)
+
+
+class SyncQueueSettings(Settings):
+    """The queue of pairs to ask partners for."""
+
+    sync_queue_url: str = Field(alias="SYNC_QUEUE_URL", min_length=1)
+
+
+class ExperiencesSettings(TableSettings, PartnersSettings):
+    """The table, and the partners that experiences can be of."""
+
+
+class SyncSettings(TableSettings, SyncTableSettings, SyncQueueSettings, PartnersSettings):
+    """The table, the synchronisation's own, its queue, and the partners."""
+
+
 class HealthSettings(IdentitySettings, TableSettings, ExpiryQueueSettings):
     """Everything whose health is told."""
 
@@ -266,6 +292,7 @@ SETTINGS_BY_FUNCTION: dict[str, type[Settings]] = {
     "events": EventsSettings,
     "expiry": ExpirySettings,
     "expiry_scheduler": ExpirySchedulerSettings,
+    "experiences": ExperiencesSettings,
     "flash_deals": FlashDealsSettings,
     "health": HealthSettings,
     "marketplace": MarketplaceSettings,
@@ -277,6 +304,9 @@ SETTINGS_BY_FUNCTION: dict[str, type[Settings]] = {
     "service_keys": ServiceKeysSettings,
     "settings": TenantOwnSettings,
     "sweeper": WorkflowSettings,
+    "sync": SyncSettings,
+    "sync_fetcher": SyncSettings,
+    "sync_planner": SyncSettings,
     "tenants": TenantsSettings,
     "unconfirmed_accounts": UserPoolSettings,
     "users": UsersSettings,

@@ -53,14 +53,21 @@ IDENTITY_SCHEMA: dict[str, Any] = {
 }
 """The identity room's table as the template declares it."""
 
+SYNC_SCHEMA: dict[str, Any] = IDENTITY_SCHEMA
+"""The partner sync's table as the template declares it."""
+
 OPERATOR_TENANT = "operator"
-"""The tenant that nobody's things are kept under: its people and keys are those who create tenants."""
+"""The tenant that nobody's things are kept under: its people and keys are those who create tenants.
+
+What is one for all tenants, such as the limiter of a partner, is kept under it too.
+"""
 
 _TENANT = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _USER_HASH = re.compile(r"[a-z2-7]{16}")
 _RESERVATION_ID = re.compile(r"r-([a-z2-7]{16})-([0-9a-f]{32})")
 _VIEW_ID = re.compile(r"([ob])-([a-z2-7]{16})-([0-9a-f]{32})")
 _DEAL_HOLD_ID = re.compile(r"h-([a-z2-7]{16})-([0-9a-f]{1,12})-([A-Za-z0-9_]{1,40})")
+_SLOT_POOL = "slot/"
 _BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
 
 
@@ -97,9 +104,14 @@ def is_unit(key: Key) -> bool:
     return _kind(key) in ("SEATS", "LISTING")
 
 
-def is_shard(key: Key) -> bool:
-    """Return whether `key` is that of a counter shard."""
-    return _kind(key) == "POOL"
+def is_slot(key: Key) -> bool:
+    """Return whether `key` is in the partition of a day's slots."""
+    return _kind(key) == "SLOT"
+
+
+def is_counter(key: Key) -> bool:
+    """Return whether `key` is that of counters: a shard of a pool, or a slot."""
+    return _kind(key) in ("POOL", "SLOT")
 
 
 def is_day(key: Key) -> bool:
@@ -148,7 +160,10 @@ class Keys:
         return Key(f"{self.tenant}#POOL#{pool}#{shard:02d}", "-")
 
     def allocated(self, allocation: str) -> Key:
-        """Return the key of the shard that a reservation's allocation names (see `allocation_name`)."""
+        """Return the key of the counters that a reservation's allocation names (`allocation_name`, `slot_pool`)."""
+        if allocation.startswith(_SLOT_POOL):
+            _, experience_id, date, slot_id, _ = allocation.split("/")
+            return self.slot(experience_id, date, slot_id)
         return Key(f"{self.tenant}#POOL#{allocation}", "-")
 
     def products(self) -> str:
@@ -257,6 +272,83 @@ class Keys:
         """Return the key of the booking whose place among its user's own is at that key."""
         _, start, rest = place.sk.split("#")
         return Key(self.bookings(), f"{start}#{place.pk.rpartition('#')[2]}#{rest}")
+
+    def experiences(self) -> str:
+        """Return the partition of all experiences."""
+        return f"{self.tenant}#EXPERIENCES"
+
+    def experience(self, experience_id: str) -> Key:
+        """Return the key of one experience; numbers stand in their own order, since shorter ids come first."""
+        return Key(self.experiences(), f"{len(experience_id):02d}.{experience_id}")
+
+    def experience_sellers(self) -> str:
+        """Return the partition of the tenants that have experiences, which is the operators'."""
+        return f"{self.tenant}#EXPERIENCE_SELLERS"
+
+    def experience_seller(self, tenant: str) -> Key:
+        """Return the key that says that a tenant has experiences."""
+        return Key(self.experience_sellers(), Keys(tenant).tenant)
+
+    def slots(self, experience_id: str, date: str) -> str:
+        """Return the partition of an experience's slots on one day (YYYY-MM-DD, in the partner's time zone)."""
+        return f"{self.tenant}#SLOT#{experience_id}#{date}"
+
+    def slot(self, experience_id: str, date: str, slot_id: str) -> Key:
+        """Return the key of one slot: its own counter and those of all its pax types are one item."""
+        return Key(self.slots(experience_id, date), slot_id)
+
+    def slot_day(self, experience_id: str, date: str) -> Key:
+        """Return the key of what is known of the day as a whole; it stands before its slots."""
+        return Key(self.slots(experience_id, date), "-")
+
+    def day_summaries(self, experience_id: str) -> str:
+        """Return the partition of an experience's days, each in short."""
+        return f"{self.tenant}#DATES#{experience_id}"
+
+    def day_summary(self, experience_id: str, date: str) -> Key:
+        """Return the key of one of them."""
+        return Key(self.day_summaries(experience_id), date)
+
+    def shortages(self) -> str:
+        """Return the partition of the slots of which the partner has fewer places left than are held and sold."""
+        return f"{self.tenant}#SHORTAGES"
+
+    def shortage(self, slot: Key) -> Key:
+        """Return the key that says so of the slot at that key."""
+        _, _, experience_id, date = slot.pk.split("#")
+        return Key(self.shortages(), f"{date}#{experience_id}#{slot.sk}")
+
+    def partner_limiter(self, partner: str) -> Key:
+        """Return the key of the one item that grants requests to a partner; it is the operators'."""
+        return Key(f"{self.tenant}#PARTNER#{partner}", "LIMITER")
+
+    def sync_sheets(self) -> str:
+        """Return the partition of what is known of the synchronisation of all experiences, a sheet each."""
+        return f"{self.tenant}#SYNC"
+
+    def sync_sheet(self, experience_id: str) -> Key:
+        """Return the key of one experience's sheet."""
+        return Key(self.sync_sheets(), experience_id)
+
+    def sync_control(self) -> Key:
+        """Return the key that says whether the tenant has paused its synchronisation."""
+        return Key(f"{self.tenant}#SYNC_CONTROL", "-")
+
+    def sync_runs(self) -> str:
+        """Return the partition of the runs of the synchronisation, in the order in which they began."""
+        return f"{self.tenant}#SYNC_RUNS"
+
+    def sync_run(self, run_id: str) -> Key:
+        """Return the key of one run."""
+        return Key(self.sync_runs(), run_id)
+
+    def sync_failures(self, run_id: str) -> str:
+        """Return the partition of what failed in one run."""
+        return f"{self.tenant}#SYNC_FAILURES#{run_id}"
+
+    def sync_failure(self, run_id: str, experience_id: str, date: str, at: int) -> Key:
+        """Return the key of one failure of a run, at that time (ms)."""
+        return Key(self.sync_failures(run_id), f"{at:015d}#{experience_id}#{date}")
 
     def tenant_record(self) -> Key:
         """Return the key of the tenant itself."""
@@ -469,9 +561,19 @@ def ticket_pool(event_id: str, ticket_type_id: str) -> str:
     return f"ticket.{event_id}.{ticket_type_id}"
 
 
+def slot_pool(experience_id: str, date: str, slot_id: str, pax_type: str) -> str:
+    """Return the name of the pool of one pax type of a slot, which is the name of its allocation too."""
+    return f"{_SLOT_POOL}{experience_id}/{date}/{slot_id}/{pax_type}"
+
+
+def pax_type_allocated(allocation: str) -> str | None:
+    """Return the pax type of the slot that a reservation's allocation names; None for the shard of a pool."""
+    return allocation.rpartition("/")[2] if allocation.startswith(_SLOT_POOL) else None
+
+
 def pool_allocated(allocation: str) -> str:
-    """Return the name of the pool whose shard a reservation's allocation names (see `allocation_name`)."""
-    return allocation.rpartition("#")[0]
+    """Return the name of the pool whose units a reservation's allocation names."""
+    return allocation if allocation.startswith(_SLOT_POOL) else allocation.rpartition("#")[0]
 
 
 def claim_name(unit: Key) -> str:

@@ -15,7 +15,7 @@ from holdfast.claims.changes import Change, CounterChange, netted
 from holdfast.platform.dynamodb import Cancelled, Contended, RawItem, Update, Write
 from holdfast.platform.errors import Busy, InvariantBroken, ReservationNotFound, ReservationOver
 from holdfast.platform.items import ReservationItem
-from holdfast.platform.tables import Key, Keys, is_shard, limits_beside, tenant_of
+from holdfast.platform.tables import Key, Keys, is_counter, limits_beside, tenant_of
 from holdfast.reservations import single_claims
 from holdfast.reservations.engine import Beside, Engine, nothing_beside
 from holdfast.reservations.states import State, may_follow
@@ -223,7 +223,7 @@ def advance(engine: Engine, key: Key, step: Callable[[ReservationItem, Seen], St
                 engine.retries.wait(attempt)
                 continue
             refused = refusal.seen(writes)
-            broken = key not in refused and any(map(is_shard, refused))
+            broken = key not in refused and any(map(is_counter, refused))
             if broken and record.v == refused_at:
                 raise InvariantBroken(str(refusal)) from refusal
             refused_at = record.v if broken else refused_at

@@ -8,7 +8,7 @@ from holdfast.claims.changes import Change, netted
 from holdfast.platform.dynamodb import Cancelled, Contended, Put, RawItem
 from holdfast.platform.errors import Busy, InvariantBroken, ReservationNotFound, ReservationOver
 from holdfast.platform.items import LineMap, ReservationItem, SpanMap
-from holdfast.platform.tables import Key, Keys, is_shard, tenant_of
+from holdfast.platform.tables import Key, Keys, is_counter, tenant_of
 from holdfast.reservations import single_claims
 from holdfast.reservations.ending import RETENTION_SECONDS, Seen, unchanged, uncounted
 from holdfast.reservations.engine import Beside, Engine, nothing_beside
@@ -71,7 +71,7 @@ def give_back(
                 engine.retries.wait(attempt)
                 continue
             refused = refusal.seen(writes)
-            broken = key not in refused and any(map(is_shard, refused))
+            broken = key not in refused and any(map(is_counter, refused))
             if broken and record.v == refused_at:
                 raise InvariantBroken(str(refusal)) from refusal
             refused_at = record.v if broken else refused_at

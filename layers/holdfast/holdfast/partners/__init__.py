@@ -1,0 +1,1 @@
+"""Partners: whose inventory is synchronised, how they are asked, and when."""
