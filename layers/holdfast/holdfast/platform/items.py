@@ -237,8 +237,8 @@ class SlotItem(Item):
     `revision`. `partner` is what the partner last said is left, `counted` how many of our own sales that number had in
     it; `available + held + sold = partner + counted` at all times, where `available` is negative once the partner has
     fewer left than we hold and sold. A pax type's counters have the same names with `#` and the type appended. What the
-    partner said when asked at `asked_at` (ms) is in here, and nothing older is taken in any more. It begins at `starts_at`
-    (ms), and is kept for more than a year after.
+    partner said when asked at `asked_at` (ms) is in here, and nothing older is taken in any more. It begins at
+    `starts_at` (ms), and is kept for more than a year after.
     """
 
     revision = IntegerAttribute()
