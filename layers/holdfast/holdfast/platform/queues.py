@@ -1,16 +1,17 @@
-"""SQS, and the two things that we send: when a hold runs out, and records that nobody could read."""
+"""SQS, and what we send: when a hold runs out, what partners are to be asked, and records that nobody could read."""
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from functools import cache
 from typing import Any, Protocol
 
 import boto3
 from botocore.config import Config
 
-from holdfast.platform.tables import Key, is_hold
+from holdfast.platform.tables import Key, Keys, is_hold
 
 LONGEST_DELAY = 900
 """Seconds that SQS can delay one message (AWS: SendMessage, DelaySeconds)."""
@@ -19,6 +20,7 @@ _BATCH = 10
 """Messages in one SendMessageBatch (AWS)."""
 
 _KEY_PART = re.compile(r"[!-~]{1,200}")
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -38,11 +40,7 @@ class ExpiryMessage:
 
         A key that no hold can have is refused here: asked of the store, it would fail the whole batch that it came in.
         """
-        try:
-            fields = json.loads(body)
-        except RecursionError as wrong:
-            raise ValueError("not an expiry message") from wrong
-        match fields:
+        match _fields(body):
             case {"pk": str(pk), "sk": str(sk), "expires_at": int(expires_at)}:
                 key = Key(pk, sk)
                 if is_hold(key) and _KEY_PART.fullmatch(pk) and _KEY_PART.fullmatch(sk):
@@ -70,16 +68,74 @@ class SqsExpiryQueue:
 
     def send(self, messages: Sequence[ExpiryMessage], now: int) -> list[ExpiryMessage]:
         """Send in batches of ten; the failures inside each answer are returned (PROTOCOL.md 16)."""
-        unsent: list[ExpiryMessage] = []
-        for start in range(0, len(messages), _BATCH):
-            batch = messages[start : start + _BATCH]
-            entries = [
-                {"Id": str(position), "MessageBody": message.to_body(), "DelaySeconds": message.delay(now)}
-                for position, message in enumerate(batch)
-            ]
-            answer = client().send_message_batch(QueueUrl=self._url, Entries=entries)
-            unsent += [batch[int(failed["Id"])] for failed in answer.get("Failed", [])]
-        return unsent
+        entries = [{"MessageBody": message.to_body(), "DelaySeconds": message.delay(now)} for message in messages]
+        return [messages[position] for position in _unsent(self._url, entries)]
+
+
+@dataclass(frozen=True)
+class SyncMessage:
+    """That a partner is to be asked for a tenant's experience on a date (YYYY-MM-DD).
+
+    `stamp` (ms) is when the pair was queued: one message of a pair is the current one, the one with its sheet's stamp.
+    """
+
+    tenant: str
+    experience_id: str
+    date: str
+    stamp: int
+
+    def to_body(self) -> str:
+        """Return the message's text."""
+        return json.dumps(
+            {"tenant": self.tenant, "experience_id": self.experience_id, "date": self.date, "stamp": self.stamp}
+        )
+
+    @classmethod
+    def from_body(cls, body: str) -> "SyncMessage":
+        """Return the message of a text; raises ValueError for a text that is none, or of what can have no key."""
+        match _fields(body):
+            case {"tenant": str(tenant), "experience_id": str(experience_id), "date": str(day), "stamp": int(stamp)}:
+                if _KEY_PART.fullmatch(experience_id) and "#" not in experience_id and _DATE.fullmatch(day):
+                    return cls(Keys(tenant).tenant, experience_id, date.fromisoformat(day).isoformat(), stamp)
+        raise ValueError("not a message of the synchronisation")
+
+
+class SyncQueue(Protocol):
+    """Where the messages go of pairs that a partner is to be asked for."""
+
+    def send(self, messages: Sequence[SyncMessage]) -> list[SyncMessage]:
+        """Send each message; return those that could not be sent."""
+        ...
+
+
+class SqsSyncQueue:
+    """The synchronisation's queue on SQS."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def send(self, messages: Sequence[SyncMessage]) -> list[SyncMessage]:
+        """Send in batches of ten; the failures inside each answer are returned."""
+        entries = [{"MessageBody": message.to_body()} for message in messages]
+        return [messages[position] for position in _unsent(self._url, entries)]
+
+
+def _fields(body: str) -> Any:
+    """Return what a message's text says; raises ValueError where it is no JSON."""
+    try:
+        return json.loads(body)
+    except RecursionError as wrong:
+        raise ValueError("not a message") from wrong
+
+
+def _unsent(url: str, entries: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Send the entries in batches of ten; return the places of those that an answer says were not taken."""
+    unsent: list[int] = []
+    for start in range(0, len(entries), _BATCH):
+        batch = [{"Id": str(place), **entry} for place, entry in enumerate(entries[start : start + _BATCH])]
+        answer = client().send_message_batch(QueueUrl=url, Entries=batch)
+        unsent += [start + int(failed["Id"]) for failed in answer.get("Failed", [])]
+    return unsent
 
 
 @cache

@@ -11,12 +11,14 @@ from holdfast.platform.items import IntegerAttribute, Item
 class LimiterItem(Item):
     """The last 30 grants of requests to a partner, in ms, oldest first; some may still be to come (PROTOCOL.md 19).
 
-    Until `closed_until` (ms) nothing is granted, and what was granted is not used.
+    Until `closed_until` (ms) nothing is granted, and what was granted is not used. `written_by` tells who grants the
+    own work from another's (PROTOCOL.md 8).
     """
 
     grants: ListAttribute[int] = ListAttribute(of=IntegerAttribute)  # type: ignore[arg-type]
     version = IntegerAttribute()
     closed_until = IntegerAttribute(null=True)
+    written_by = UnicodeAttribute(null=True)
 
 
 class SyncControlItem(Item):
