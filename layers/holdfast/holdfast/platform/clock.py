@@ -1,8 +1,11 @@
 """Time as the engine sees it: whole milliseconds since 1970-01-01T00:00:00Z, from an injected clock."""
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Protocol
+
+_SLEEPS = 3
 
 
 class Clock(Protocol):
@@ -19,6 +22,15 @@ class SystemClock:
     def now(self) -> int:
         """Return the milliseconds since the Unix epoch, UTC."""
         return time.time_ns() // 1_000_000
+
+
+def wait_until(due: int, clock: Clock, sleep: Callable[[float], None]) -> None:
+    """Sleep until the clock says `due` (ms); a sleep may end a little before the clock that conditions go by."""
+    for _ in range(_SLEEPS):
+        ahead = due - clock.now()
+        if ahead <= 0:
+            return
+        sleep(ahead / 1000)
 
 
 def to_datetime(milliseconds: int) -> datetime:
