@@ -346,9 +346,9 @@ class Keys:
         """Return the partition of what failed in one run."""
         return f"{self.tenant}#SYNC_FAILURES#{run_id}"
 
-    def sync_failure(self, run_id: str, experience_id: str, date: str, at: int) -> Key:
-        """Return the key of one failure of a run, at that time (ms)."""
-        return Key(self.sync_failures(run_id), f"{at:015d}#{experience_id}#{date}")
+    def sync_failure(self, run_id: str, experience_id: str, date: str, at: int, number: int = 0) -> Key:
+        """Return the key of one failure of a run, at that time (ms); `number` tells those of one answer apart."""
+        return Key(self.sync_failures(run_id), f"{at:015d}#{experience_id}#{date}#{number:02d}")
 
     def tenant_record(self) -> Key:
         """Return the key of the tenant itself."""
