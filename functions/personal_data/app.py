@@ -30,7 +30,7 @@ from holdfast.platform.items import BookingItem
 from holdfast.platform.settings import PersonalDataSettings, settings
 from holdfast.platform.user_pool import UserPool
 from holdfast.reservations import personal_data as reservations
-from holdfast.reservations import reading
+from holdfast.reservations import reading, slot_places
 from holdfast.reservations.engine import Engine
 from holdfast.reservations.wire import Reservation, shown
 
@@ -227,7 +227,8 @@ def _place(position: str) -> tuple[int, str | None]:
 def _reservations(tenant: str, user_id: str, limit: int, token: str | None) -> _Page:
     page = reading.list_of(engine(), tenant, user_id, None, limit, token)
     now = engine().clock.now()
-    return [shown(record, reading.state_at(record, now)) for record in page.items], page.next
+    short = slot_places.short(engine().store, page.items)
+    return [shown(record, reading.state_at(record, now), short) for record in page.items], page.next
 
 
 def _orders(tenant: str, user_id: str, limit: int, token: str | None) -> _Page:

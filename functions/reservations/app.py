@@ -3,6 +3,7 @@
 from holdfast.platform import cold_start  # before everything that is large
 
 # isort: split
+from collections.abc import Collection
 from functools import cache
 from typing import TYPE_CHECKING, Annotated
 
@@ -39,6 +40,7 @@ from holdfast.reservations.wire import (
     ReservationBody,
     ReservationLineBody,
     ReservationList,
+    SlotLineBody,
     VenueLineBody,
     shown,
 )
@@ -82,6 +84,10 @@ def room(kind: str) -> Room:
         from holdfast.catalogue.halls.lines import VenueRoom
 
         return VenueRoom()
+    if kind == "slot":
+        from holdfast.catalogue.experiences.lines import SlotRoom
+
+        return SlotRoom(engine().store, engine().clock)
     from holdfast.catalogue.events.lines import BestSeats, CountedTickets, NamedSeats
 
     if kind == "ticket":
@@ -145,7 +151,7 @@ def list_of_user(
     """List in the stable order of ids, a page at a time; `next` of one answer asks for the following."""
     caller = http.caller_of(app)
     page = reading.list_of(engine(), caller.tenant, caller.acting_for(user_id), status, limit, next_page)
-    return ReservationList(items=[_now(record) for record in page.items], next=page.next)
+    return ReservationList(items=_now(*page.items), next=page.next)
 
 
 @app.get(
@@ -157,7 +163,8 @@ def list_of_user(
 def read(reservation_id: ReservationId) -> Reservation:
     """Read one; its state is as the clock has it."""
     caller = http.caller_of(app)
-    return _now(reading.find(engine(), caller.tenant, reservation_id, caller.sees()))
+    (found,) = _now(reading.find(engine(), caller.tenant, reservation_id, caller.sees()))
+    return found
 
 
 @app.delete(
@@ -170,7 +177,8 @@ def let_go(reservation_id: ReservationId) -> Reservation:
     """Give everything back at once; one that is over already is answered as it is."""
     caller = http.caller_of(app)
     found = reading.find(engine(), caller.tenant, reservation_id, caller.sees())
-    return _now(cancel(engine(), found.key, found.life))
+    (over,) = _now(cancel(engine(), found.key, found.life))
+    return over
 
 
 @app.post(
@@ -189,17 +197,32 @@ def extend_once(
     caller = http.caller_of(app)
     found = reading.find(engine(), caller.tenant, reservation_id, caller.sees())
     request_id = hash_of(idempotency_key or app.current_event.request_context.request_id)
-    return shown(extend(engine(), found.key, found.life, request_id, caller.policy), State.HELD)
+    extended = extend(engine(), found.key, found.life, request_id, caller.policy)
+    return shown(extended, State.HELD, _short(extended))
 
 
-def _now(record: ReservationItem) -> Reservation:
-    return shown(record, reading.state_at(record, engine().clock.now()))
+def _now(*records: ReservationItem) -> list[Reservation]:
+    """Return reservations as the clock has them."""
+    now, short = engine().clock.now(), _short(*records)
+    return [shown(record, reading.state_at(record, now), short) for record in records]
+
+
+def _short(*records: ReservationItem) -> Collection[str]:
+    """Return the pools of places of which there are too few; nothing is read where no record has places of slots."""
+    if not any(line.kind == "slot" for record in records for line in record.lines):
+        return ()
+    from holdfast.reservations import slot_places
+
+    return slot_places.short(engine().store, records)
 
 
 def _line(line: ReservationLineBody, field: str) -> LineRequest:
-    return (
-        _venue_line(line, field) if isinstance(line, VenueLineBody) else LineRequest(field=field, **line.model_dump())
-    )
+    if isinstance(line, VenueLineBody):
+        return _venue_line(line, field)
+    if isinstance(line, SlotLineBody):
+        pax, named = tuple(sorted(line.pax.items())), line.model_dump(exclude={"pax"})
+        return LineRequest(field=field, **named, pax=pax, quantity=sum(line.pax.values()))
+    return LineRequest(field=field, **line.model_dump())
 
 
 def _venue_line(line: VenueLineBody, field: str) -> LineRequest:

@@ -13,7 +13,7 @@ from holdfast.platform.dynamodb import read
 from holdfast.platform.fields import Currency, Moment, Quantity
 from holdfast.platform.order_items import ChargeItem, OrderItem, RefundItem
 from holdfast.platform.tables import charge_of, refund_of
-from holdfast.reservations.basket import MAX_LINES
+from holdfast.reservations.basket import MAX_STORED_LINES
 from holdfast.reservations.engine import Engine
 
 MOST_TICKETS = 100
@@ -88,7 +88,9 @@ class RefundLineBody(BaseModel):
 
     model_config = _STRICT
 
-    line: Annotated[StrictInt, Field(ge=0, lt=MAX_LINES, description="Its place in the order, from 0.", examples=[0])]
+    line: Annotated[
+        StrictInt, Field(ge=0, lt=MAX_STORED_LINES, description="Its place in the order, from 0.", examples=[0])
+    ]
     quantity: Quantity | None = None
 
 
@@ -98,7 +100,7 @@ class RefundBody(BaseModel):
     model_config = _STRICT
 
     items: list[RefundLineBody] | None = Field(
-        None, min_length=1, max_length=MAX_LINES, description="All that is left, unless lines are named."
+        None, min_length=1, max_length=MAX_STORED_LINES, description="All that is left, unless lines are named."
     )
     waive_fee: bool = Field(False, strict=True, description="Pay all of the price back, however short the notice.")
     reason: Annotated[StrictStr, Field(min_length=1, max_length=200)] | None = Field(

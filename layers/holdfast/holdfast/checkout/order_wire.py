@@ -14,15 +14,16 @@ from holdfast.checkout.states import BOUGHT, UNDER_WAY, OrderState
 from holdfast.platform.clock import to_text
 from holdfast.platform.fields import Moment, ShownReservationId, ShownUserId
 from holdfast.platform.order_items import OrderItem
-from holdfast.reservations.reading import line_price
 from holdfast.reservations.states import State
 from holdfast.reservations.wire import (
     ListingLine,
+    PlacesLine,
     ProductLine,
     ReservationTotal,
     SeatLine,
     TicketLine,
     VenueLine,
+    named_as,
 )
 
 ORDER_EXAMPLE = "o-abcdefghijklmnop-0123456789abcdef0123456789abcdef"
@@ -86,8 +87,13 @@ class OrderedVenue(VenueLine, _Ordered):
     """A hall, as it was ordered from `start` up to, not including, `end`."""
 
 
+class OrderedPlaces(PlacesLine, _Ordered):
+    """Places of an experience's slot, as they were ordered; of several pax types, each is a line of its own."""
+
+
 OrderLine = Annotated[
-    OrderedProduct | OrderedTickets | OrderedSeat | OrderedListing | OrderedVenue, Field(discriminator="kind")
+    OrderedProduct | OrderedTickets | OrderedSeat | OrderedListing | OrderedVenue | OrderedPlaces,
+    Field(discriminator="kind"),
 ]
 
 _LINES: dict[str, type[Any]] = {
@@ -96,6 +102,7 @@ _LINES: dict[str, type[Any]] = {
     "seat": OrderedSeat,
     "listing": OrderedListing,
     "venue": OrderedVenue,
+    "slot": OrderedPlaces,
 }
 
 
@@ -191,16 +198,8 @@ def seconds_of(prefer: str | None) -> int:
 
 def _line(order: OrderItem, place: int, state: OrderState, now: int) -> Any:
     line, returned = order.lines[place], int(order.returned[place])
-    named: dict[str, Any] = {
-        **line.attribute_values,
-        "line": place,
-        "returned": returned,
-        "price_minor": line_price(line),
-        "state": _line_state(order, state, line.quantity - returned, now),
-    }
-    if line.kind == "venue":
-        named |= {"start": to_text(named["start"]), "end": to_text(named["end"])}
-    return _LINES[line.kind](**named)
+    line_state = _line_state(order, state, line.quantity - returned, now)
+    return _LINES[line.kind](**named_as(line), line=place, returned=returned, state=line_state)
 
 
 def _line_state(order: OrderItem, state: OrderState, left: int, now: int) -> State:

@@ -5,7 +5,7 @@ is conditional on their being there. `released` counts the changes that let `ava
 prove that nothing came back between them (PROTOCOL.md 5).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from holdfast.claims.changes import CounterChange
@@ -94,23 +94,3 @@ def restock(key: Key, quantity: int) -> CounterChange:
     """Return the change that adds `quantity` units to a shard, or takes free ones away where it is negative."""
     add = {"available": quantity, "total": quantity}
     return CounterChange(key, add | {"released": 1} if quantity > 0 else add, _COUNTERS)
-
-
-def released(keys: Keys, allocation: Mapping[str, int]) -> list[CounterChange]:
-    """Return the changes that give a whole allocation back."""
-    return [release(keys.allocated(name), units) for name, units in allocation.items()]
-
-
-def taken_back(keys: Keys, allocation: Mapping[str, int]) -> list[CounterChange]:
-    """Return the changes that put a whole sold allocation on sale again."""
-    return [take_back(keys.allocated(name), units) for name, units in allocation.items()]
-
-
-def confirmed(keys: Keys, allocation: Mapping[str, int]) -> list[CounterChange]:
-    """Return the changes that sell a whole allocation."""
-    return [confirm(keys.allocated(name), units) for name, units in allocation.items()]
-
-
-def bought(keys: Keys, allocation: Mapping[str, int]) -> list[CounterChange]:
-    """Return the changes that sell a whole allocation of free units."""
-    return [buy(keys.allocated(name), units) for name, units in allocation.items()]

@@ -8,7 +8,7 @@ conditions cannot add, and is negative once the partner has fewer places left th
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import astuple, dataclass
 
 from holdfast.claims.changes import CounterChange
 from holdfast.platform.dynamodb import RawItem
@@ -103,6 +103,11 @@ class Slot:
         known = self.by_type.get(pax_type)
         return 0 if known is None else max(0, min(self.whole.available, known.available))
 
+    def is_short_of(self, pax_type: str) -> bool:
+        """Return whether more places are held and sold than the partner has, of a pax type or of the whole slot."""
+        known = self.by_type.get(pax_type)
+        return known is not None and min(self.whole.available, known.available) < 0
+
     def terms_of(self, pax_type: str) -> PaxTerms | None:
         """Return the terms of a pax type; None where the slot has no such type on sale."""
         return next((terms for terms in self.pax if terms.type == pax_type and terms.on_sale), None)
@@ -115,7 +120,7 @@ def counter(name: str, pax_type: str) -> str:
 
 def read_slot(raw: RawItem) -> Slot:
     """Return the slot that a raw item says."""
-    pax = tuple(PaxTerms(**terms) for terms in json.loads(raw["pax"]["S"]))
+    pax = tuple(PaxTerms(*terms) for terms in json.loads(raw["pax"]["S"]))
     return Slot(
         key=Key(raw["pk"]["S"], raw["sk"]["S"]),
         revision=int(raw["revision"]["N"]),
@@ -136,8 +141,11 @@ def read_slot(raw: RawItem) -> Slot:
 
 
 def pax_text(pax: tuple[PaxTerms, ...]) -> str:
-    """Return the text that `read_slot` reads the terms of pax types from."""
-    return json.dumps([asdict(terms) for terms in pax], separators=(",", ":"), ensure_ascii=False)
+    """Return the text that `read_slot` reads the terms of pax types from.
+
+    It is a list for each, without names: every kilobyte of a slot is paid with every write to it.
+    """
+    return json.dumps([astuple(terms) for terms in pax], separators=(",", ":"), ensure_ascii=False)
 
 
 def acquire(key: Key, pax: Mapping[str, int], revision: int) -> CounterChange:
@@ -150,6 +158,11 @@ def acquire(key: Key, pax: Mapping[str, int], revision: int) -> CounterChange:
         for name, amount in _moved(AVAILABLE, HELD, pax_type, places).items():
             add[name] = add.get(name, 0) + amount
     return CounterChange(key, add, frozenset(add), equal={"revision": revision})
+
+
+def on_terms(key: Key, revision: int) -> CounterChange:
+    """Return the change that insists on a slot being sold on the terms of `revision`; it is merged with another."""
+    return CounterChange(key, {}, equal={"revision": revision})
 
 
 def confirm(key: Key, pax_type: str, places: int) -> CounterChange:

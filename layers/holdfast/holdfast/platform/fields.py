@@ -1,16 +1,21 @@
 """The kinds of field that bodies and paths are made of; every id is short, and of letters that no key or path minds."""
 
 import re
+from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler.openapi.params import Header, Path, Query
-from pydantic import BeforeValidator, Field, PlainSerializer, StrictInt, StrictStr, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, StrictInt, StrictStr, WithJsonSchema
 
 from holdfast.platform.page_tokens import PATTERN
 
 _ID = r"^[A-Za-z0-9_]{1,40}$"
 _USER = r"^[A-Za-z0-9][A-Za-z0-9._@+:|=-]{0,127}$"
+
+_SLOT = r"^[A-Za-z0-9][A-Za-z0-9._~:-]{0,63}$"
+_PAX_TYPE = r"^[A-Za-z0-9][A-Za-z0-9._~+-]{0,39}$"
+_DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 
 _LABEL = r"^[A-Za-z0-9]{1,8}$"
 _TICKET = r"^[A-Za-z0-9_-]{1,80}$"
@@ -61,6 +66,7 @@ def _number_id(what: str) -> Any:
 EventId = _number_id("an event")
 TicketTypeId = _number_id("a ticket type of an event")
 VenueId = _number_id("a venue")
+ExperienceId = _number_id("an experience")
 
 SeatLabel = Annotated[
     StrictStr,
@@ -82,6 +88,32 @@ CaptchaToken = Annotated[
 
 TicketId = Annotated[
     StrictStr, Field(pattern=_TICKET, description="A resale ticket's id.", examples=["19a9f5c1c3a0123456789abc"])
+]
+
+SlotId = Annotated[
+    StrictStr, Field(pattern=_SLOT, description="A slot's id, as the partner calls it.", examples=["ab12"])
+]
+
+PaxType = Annotated[
+    StrictStr, Field(pattern=_PAX_TYPE, description="A pax type, as the partner calls it.", examples=["ADULT_12~99"])
+]
+
+
+def _real_date(value: str) -> str:
+    """Refuse a date that is in no calendar."""
+    date.fromisoformat(value)
+    return value
+
+
+SlotDate = Annotated[
+    StrictStr,
+    Field(
+        pattern=_DATE,
+        description="A date, as it is where the experience is.",
+        examples=["2025-03-23"],
+        json_schema_extra={"format": "date"},
+    ),
+    AfterValidator(_real_date),
 ]
 
 Instant = Annotated[

@@ -16,6 +16,9 @@ from holdfast.reservations.pace import RESERVES, Pace
 MAX_LINES = 20
 """Different lines in one cart (PROTOCOL.md 2)."""
 
+MAX_STORED_LINES = 100
+"""Lines that a reservation keeps: of seats that were chosen, and of pax types, each is one."""
+
 
 class Basket:
     """The demands of one user's request, and the pace at which the user may make such requests."""
@@ -43,6 +46,8 @@ class Basket:
         self.pace = Pace(self._limits, RESERVES, policy.reserves_per_minute, policy.patience)
         self.demands: list[Demand] = []
         self._open(rooms, tenant, user, lines)
+        if len(self.lines()) > MAX_STORED_LINES:
+            raise TooManyLines("These are too many seats and pax types to be taken at once; ask for fewer.")
         if self._is_mixed():
             faults = self._look_again()
             if faults:

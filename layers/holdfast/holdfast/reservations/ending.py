@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
-from holdfast.claims import lapses, limits, pool
+from holdfast.claims import allocation, lapses, limits
 from holdfast.claims.changes import Change, CounterChange, netted
 from holdfast.platform.dynamodb import Cancelled, Contended, RawItem, Update, Write
 from holdfast.platform.errors import Busy, InvariantBroken, ReservationNotFound, ReservationOver
@@ -29,7 +29,7 @@ Seen = Mapping[Key, RawItem]
 
 def given_back(record: ReservationItem) -> Iterable[CounterChange]:
     """Return the changes that give back what a reservation holds of pools, and what limits count of it."""
-    yield from pool.released(Keys(tenant_of(record.key)), record.allocated())
+    yield from allocation.released(Keys(tenant_of(record.key)), record.allocated())
     yield from uncounted(record)
 
 
@@ -76,7 +76,7 @@ def confirming(record: ReservationItem, now: int, seen: Seen, checkout: int | No
     ]
     actions.append(ReservationItem.checkout.remove() if checkout is None else ReservationItem.checkout.set(checkout))
     changes: list[Change] = [
-        *pool.confirmed(Keys(tenant_of(record.key)), record.allocated()),
+        *allocation.confirmed(Keys(tenant_of(record.key)), record.allocated()),
         *single_claims.confirmed(record, now, seen),
         *forgiven(record),
     ]
@@ -156,7 +156,7 @@ def withdraw(engine: Engine, key: Key, beside: Beside = nothing_beside) -> Reser
             raise ReservationOver
         now = engine.clock.now()
         changes: list[Change] = [
-            *pool.taken_back(Keys(tenant_of(record.key)), record.allocated()),
+            *allocation.taken_back(Keys(tenant_of(record.key)), record.allocated()),
             *uncounted(record),
             *single_claims.released(record, now, seen),
         ]

@@ -1,6 +1,7 @@
 """What the engine works with: the store, the clock, chance, what a warm function remembers, the catalogue's rooms."""
 
 import random
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -16,7 +17,7 @@ from holdfast.platform.policy import Policy
 from holdfast.platform.retries import Retries
 from holdfast.platform.tables import Key, Keys
 
-COUNTED_KINDS = frozenset({"product", "ticket", "best_available"})
+COUNTED_KINDS = frozenset({"product", "ticket", "best_available", "slot"})
 """Kinds of line of which one may want several: two lines of the same thing are one."""
 
 
@@ -31,6 +32,9 @@ _NAMES = (
     "venue_id",
     "start",
     "end",
+    "experience_id",
+    "date",
+    "slot_id",
 )
 """What names the thing of a line; which of them are there depends on its kind."""
 
@@ -87,7 +91,8 @@ class Engine:
 class LineRequest:
     """A line of a request: a kind, and the thing by whatever names things of that kind.
 
-    `field` is what the client's body calls the line; `title` is the store's; `start` and `end` are ms.
+    `field` is what the client's body calls the line; `title` is the store's; `start` and `end` are ms. `pax` says how
+    many places of each type are wanted of a slot, in the order of their types; `quantity` is how many that makes.
     """
 
     kind: str
@@ -103,6 +108,10 @@ class LineRequest:
     venue_id: str | None = None
     start: int | None = None
     end: int | None = None
+    experience_id: str | None = None
+    date: str | None = None
+    slot_id: str | None = None
+    pax: tuple[tuple[str, int], ...] = ()
 
     @property
     def limited_as(self) -> str:
@@ -120,6 +129,12 @@ class LineRequest:
             counted=terms.max_per_user is not None,
             **named,
         )
+
+    def with_more(self, other: "LineRequest") -> "LineRequest":
+        """Return the one line that wants what both do, under this one's name; both are of the same thing."""
+        pax = Counter(dict(self.pax))
+        pax.update(dict(other.pax))
+        return replace(self, quantity=self.quantity + other.quantity, pax=tuple(sorted(pax.items())))
 
 
 @dataclass(frozen=True)
@@ -261,8 +276,14 @@ def merged(lines: Sequence[LineRequest]) -> list[LineRequest]:
     """Return one line a thing of which one may want several, quantities summed, under the name of its first line."""
     found: dict[tuple[str | None, ...], LineRequest] = {}
     for line in lines:
-        several = line.kind in COUNTED_KINDS
-        thing = (line.kind, line.product_id, line.event_id, line.ticket_type_id) if several else (line.field,)
-        known = found.get(thing)
-        found[thing] = line if known is None else replace(known, quantity=known.quantity + line.quantity)
+        known = found.get(_thing(line))
+        found[_thing(line)] = line if known is None else known.with_more(line)
     return list(found.values())
+
+
+def _thing(line: LineRequest) -> tuple[str | None, ...]:
+    """Return what tells a line from those that are one with it."""
+    if line.kind not in COUNTED_KINDS:
+        return (line.field,)
+    named = (line.product_id, line.event_id, line.ticket_type_id, line.experience_id, line.date, line.slot_id)
+    return (line.kind, *named)

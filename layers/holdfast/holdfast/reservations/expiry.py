@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from holdfast.claims.changes import netted
+from holdfast.platform.clock import wait_until
 from holdfast.platform.dynamodb import MAX_ACTIONS, Cancelled, Contended, RawItem, Write, read
 from holdfast.platform.errors import Busy, HoldfastError, InvariantBroken, ReservationNotFound
 from holdfast.platform.items import ReservationItem
@@ -23,8 +24,6 @@ _logger = logger()
 
 SHORT_WAIT = 1_000
 """Milliseconds: a message earlier than its hold's expiry by less waits; one earlier by more goes round again."""
-
-_SLEEPS = 3
 
 _TIMED = (State.HELD, State.CHECKING_OUT)
 """The states in which a reservation has a time that can run out."""
@@ -88,7 +87,7 @@ def handle(engine: Engine, queue: ExpiryQueue, messages: Sequence[ExpiryMessage]
     due = [*todo.expiring, *todo.overdue]
     if not due:
         return {message.key for message in unsent}
-    _wait_until(engine, max(record.expires_at for record in due))
+    wait_until(max(record.expires_at for record in due), engine.clock, engine.retries.sleep)
     left = expire(engine, todo.expiring)
     busy = [message for message in dict.fromkeys(messages) if message.key in left.busy]
     unsent += queue.send(busy, engine.clock.now()) if busy else []
@@ -170,15 +169,6 @@ def _expire_each(engine: Engine, records: Sequence[ReservationItem], left: Unexp
         except InvariantBroken:
             _logger.exception("a hold cannot be given back", extra={"reservation": record.id})
             left.broken.add(record.key)
-
-
-def _wait_until(engine: Engine, due: int) -> None:
-    """Wait until the clock says `due` (ms); a sleep may end a little before the clock that conditions go by."""
-    for _ in range(_SLEEPS):
-        ahead = due - engine.clock.now()
-        if ahead <= 0:
-            return
-        engine.retries.sleep(ahead / 1000)
 
 
 def _expiring(records: Sequence[ReservationItem], now: int) -> list[Write]:

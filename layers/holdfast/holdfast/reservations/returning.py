@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from holdfast.claims import pool
+from holdfast.claims import allocation
 from holdfast.claims.changes import Change, netted
 from holdfast.platform.dynamodb import Cancelled, Contended, Put, RawItem
 from holdfast.platform.errors import Busy, InvariantBroken, ReservationNotFound, ReservationOver
@@ -26,6 +26,10 @@ _NAMED_BY = (
     "venue_id",
     "start",
     "end",
+    "experience_id",
+    "date",
+    "slot_id",
+    "pax_type",
     "unit_price_minor",
     "currency",
 )
@@ -114,7 +118,7 @@ def _changes(part: Part, now: int, seen: Seen) -> list[Change]:
     parent = part.parent
     back = ReservationItem(*parent.key, lines=part.lines, allocation=part.allocation(), units=units, spans=spans)
     return [
-        *pool.taken_back(Keys(tenant_of(parent.key)), back.allocated()),
+        *allocation.taken_back(Keys(tenant_of(parent.key)), back.allocated()),
         *uncounted(back),
         *single_claims.released(back, now, seen),
     ]

@@ -3,6 +3,7 @@
 The models are built when the first request needs them, and not while a function starts.
 """
 
+from collections.abc import Collection
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
@@ -12,14 +13,18 @@ from holdfast.platform.fields import (
     CaptchaToken,
     Currency,
     EventId,
+    ExperienceId,
     Instant,
     Moment,
+    PaxType,
     ProductId,
     Quantity,
     SeatLabel,
     ShownProductId,
     ShownReservationId,
     ShownUserId,
+    SlotDate,
+    SlotId,
     TicketId,
     TicketTypeId,
     UserId,
@@ -97,6 +102,23 @@ class VenueLineBody(BaseModel):
     end: Instant
 
 
+class SlotLineBody(BaseModel):
+    """Places of an experience's slot: so many of each pax type."""
+
+    model_config = _STRICT
+
+    kind: Literal["slot"]
+    experience_id: ExperienceId
+    date: SlotDate
+    slot_id: SlotId
+    pax: dict[PaxType, Quantity] = Field(
+        min_length=1,
+        max_length=20,
+        description="How many of each pax type.",
+        examples=[{"ADULT_12~99": 2}],
+    )
+
+
 _LINES: dict[str, type[BaseModel]] = {
     "product": ProductLineBody,
     "ticket": TicketLineBody,
@@ -104,6 +126,7 @@ _LINES: dict[str, type[BaseModel]] = {
     "best_available": BestAvailableLineBody,
     "listing": ListingLineBody,
     "venue": VenueLineBody,
+    "slot": SlotLineBody,
 }
 
 
@@ -119,7 +142,8 @@ ReservationLineBody = Annotated[
     | Annotated[SeatLineBody, Tag("<seat>")]
     | Annotated[BestAvailableLineBody, Tag("<best_available>")]
     | Annotated[ListingLineBody, Tag("<listing>")]
-    | Annotated[VenueLineBody, Tag("<venue>")],
+    | Annotated[VenueLineBody, Tag("<venue>")]
+    | Annotated[SlotLineBody, Tag("<slot>")],
     Discriminator(
         _kind_of,
         custom_error_type="kind_unknown",
@@ -197,7 +221,28 @@ class VenueLine(_ShownLine):
     end: Moment
 
 
-ReservationLine = Annotated[ProductLine | TicketLine | SeatLine | ListingLine | VenueLine, Field(discriminator="kind")]
+class PlacesLine(_ShownLine):
+    """Places of an experience's slot: of one pax type, since each is a line of its own."""
+
+    kind: Literal["slot"]
+    experience_id: str = Field(examples=["14"])
+    date: str = Field(examples=["2025-03-23"])
+    slot_id: str = Field(examples=["ab12"])
+    pax: dict[str, int] = Field(description="The pax type, and how many.", examples=[{"ADULT_12~99": 2}])
+
+
+class SlotLine(PlacesLine):
+    """Places of an experience's slot, as they are held; of several pax types, each is a line of its own."""
+
+    is_short: bool = Field(
+        description="Whether the partner has fewer places by now than are held and sold. They can be bought still.",
+        examples=[False],
+    )
+
+
+ReservationLine = Annotated[
+    ProductLine | TicketLine | SeatLine | ListingLine | VenueLine | SlotLine, Field(discriminator="kind")
+]
 
 SHOWN_LINES: dict[str, type[_ShownLine]] = {
     "product": ProductLine,
@@ -205,6 +250,7 @@ SHOWN_LINES: dict[str, type[_ShownLine]] = {
     "seat": SeatLine,
     "listing": ListingLine,
     "venue": VenueLine,
+    "slot": SlotLine,
 }
 """The shown line of each kind that a reservation keeps."""
 
@@ -241,21 +287,28 @@ class ReservationList(BaseModel):
     next: str | None = Field(examples=[None])
 
 
-def shown(record: ReservationItem, state: State) -> Reservation:
-    """Return a reservation as clients see it in `state`."""
+def shown(record: ReservationItem, state: State, short: Collection[str] = ()) -> Reservation:
+    """Return a reservation as clients see it in `state`; `short` are the pools of places of which there are too few."""
     return Reservation(
         id=record.id,
         status=state,
         user_id=record.user_id,
-        items=[_line(line, state) for line in record.lines],
+        items=[_line(line, state, short) for line in record.lines],
         totals=[ReservationTotal(currency=record.lines[0].currency, amount_minor=total_of(record))],
         created_at=to_text(record.created_at),
         expires_at=to_text(record.expires_at),
     )
 
 
-def _line(line: LineMap, state: State) -> Any:
-    named: dict[str, Any] = {**line.attribute_values, "state": state, "price_minor": line_price(line)}
+def named_as(line: LineMap) -> dict[str, Any]:
+    """Return what a line says, by the names that clients know it by."""
+    named: dict[str, Any] = {**line.attribute_values, "price_minor": line_price(line)}
     if line.kind == "venue":
         named |= {"start": to_text(named["start"]), "end": to_text(named["end"])}
-    return SHOWN_LINES[line.kind](**named)
+    elif line.kind == "slot":
+        named["pax"] = {line.pax_type: line.quantity}
+    return named
+
+
+def _line(line: LineMap, state: State, short: Collection[str]) -> Any:
+    return SHOWN_LINES[line.kind](**named_as(line), state=state, is_short=line.pool in short)
