@@ -18,5 +18,5 @@ def not_before(failures: int, now: int, chance: float) -> int:
     `chance`, from 0 to 1, spreads the waits over the upper half, so that products that failed together do not all come
     back together.
     """
-    longest = min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(failures - 1, _DOUBLINGS))
+    longest = min(LONGEST_WAIT, FIRST_WAIT << min(failures - 1, _DOUBLINGS))
     return now + round(longest * (1 + chance) / 2)

@@ -89,27 +89,32 @@ class Limiter:
         """
         while True:
             for attempt in self._retries:
-                found = self.state()
-                now = self._clock.now()
-                due = self._next(found, now)
-                if due > latest:
-                    return None
-                if due - now > self.pace.ahead:
-                    alone = self._retries.chance() * self.pace.spacing
-                    self._retries.sleep((due - now - self.pace.ahead + alone) / 1000)
-                    break
-                if self._grant(found, due):
-                    return due
+                try:
+                    found = self.state()
+                    now = self._clock.now()
+                    due = self._next(found, now)
+                    if due > latest:
+                        return None
+                    if due - now > self.pace.ahead:
+                        alone = self._retries.chance() * self.pace.spacing
+                        self._retries.sleep((due - now - self.pace.ahead + alone) / 1000)
+                        break
+                    if self._is_granted(found, due):
+                        return due
+                except Contended:
+                    pass
                 self._retries.wait(attempt)
             else:
                 return None
 
-    def is_usable(self, grant: int, found: LimiterItem | None) -> bool:
-        """Return whether a grant may be used right now, by what was just read of the limiter."""
+    def time_left(self, grant: int, found: LimiterItem | None) -> int:
+        """Return for how many more ms a grant may be used, by what was just read of the limiter; 0 if it may not be."""
         now = self._clock.now()
-        if found is None or grant not in found.grants or not grant <= now <= grant + self.pace.usable:
-            return False
-        return now >= max(self._closed_until, found.closed_until or 0)
+        if found is None or grant not in found.grants or now < grant:
+            return 0
+        if now < max(self._closed_until, found.closed_until or 0):
+            return 0
+        return max(0, grant + self.pace.usable - now)
 
     def close(self, until: int) -> None:
         """Let nobody use or reserve a time before `until` (ms); never sooner than closed already.
@@ -139,8 +144,8 @@ class Limiter:
             return max(now, self._closed_until)
         return max(next_grant(found.grants, now, self.pace), found.closed_until or 0, self._closed_until)
 
-    def _grant(self, found: LimiterItem | None, due: int) -> bool:
-        """Append a grant to those found; return whether it was written, which is not so if anybody wrote meanwhile."""
+    def _is_granted(self, found: LimiterItem | None, due: int) -> bool:
+        """Append a grant to those found; return whether it is there: not where anybody else wrote meanwhile."""
         writer = token_hex(8)
         grants = [*found.grants, due] if found else [due]
         version = LimiterItem.version
@@ -155,8 +160,6 @@ class Limiter:
         )
         try:
             self._store.write(write)
-        except Contended:
-            return False
         except Cancelled as refusal:
             seen = refusal.seen([write]).get(self.key, {})
             return bool(seen.get("written_by", {}).get("S") == writer)
