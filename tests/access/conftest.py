@@ -12,10 +12,10 @@ from moto.dynamodb.models import dynamodb_backends
 
 from holdfast.platform import queues, revocation, tenancy
 from holdfast.platform.dynamodb import connect
-from holdfast.platform.tables import IDENTITY_SCHEMA, TABLE_SCHEMA
+from holdfast.platform.tables import IDENTITY_SCHEMA, SYNC_SCHEMA, TABLE_SCHEMA
 from tests.access.world import World
 from tests.handlers import tokens, user_pool
-from tests.handlers.account import IDENTITY, TABLE, Aws
+from tests.handlers.account import IDENTITY, SYNC, TABLE, Aws
 from tests.handlers.conftest import ENVIRONMENT
 from tests.handlers.gateway import FUNCTIONS, forget
 from tests.workflow import installed
@@ -31,17 +31,17 @@ def world() -> Iterator[World]:
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("JWKS_URL", keys.url)
         dynamodb, sqs = boto3.client("dynamodb"), boto3.client("sqs")
-        for name, schema in ((TABLE, TABLE_SCHEMA), (IDENTITY, IDENTITY_SCHEMA)):
+        for name, schema in ((TABLE, TABLE_SCHEMA), (IDENTITY, IDENTITY_SCHEMA), (SYNC, SYNC_SCHEMA)):
             dynamodb.create_table(
                 TableName=name, **{k: v for k, v in schema.items() if not k.endswith("Specification")}
             )
         queue = sqs.create_queue(QueueName="expiries")["QueueUrl"]
-        monkeypatch.setenv("EXPIRY_QUEUE_URL", queue)
-        monkeypatch.setenv("DEAD_LETTER_QUEUE_URL", queue)
+        for name in ("EXPIRY_QUEUE_URL", "DEAD_LETTER_QUEUE_URL", "SYNC_QUEUE_URL"):
+            monkeypatch.setenv(name, queue)
         _start_cold()
         installed(monkeypatch)
         pool = user_pool.installed(monkeypatch)
-        yield World(Aws(dynamodb, sqs, queue, queue), connect(TABLE), connect(IDENTITY), pool)
+        yield World(Aws(dynamodb, sqs, queue, queue, queue), connect(TABLE), connect(IDENTITY), pool)
     _start_cold()
 
 

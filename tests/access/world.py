@@ -18,7 +18,7 @@ from holdfast.platform.dynamodb import Delete, Put, Store, Update
 from holdfast.platform.identity_items import PersonItem, ServiceKeyItem
 from holdfast.platform.tables import Keys
 from tests.handlers import tokens
-from tests.handlers.account import IDENTITY, TABLE, Aws, found_tenant
+from tests.handlers.account import IDENTITY, SYNC, TABLE, Aws, found_tenant
 from tests.handlers.gateway import Answer, event, resource_of, send
 from tests.handlers.user_pool import InMemoryCognito, User, totp
 
@@ -90,7 +90,7 @@ class World:
 
     def things(self) -> list[Json]:
         """Return every item but the counts of tries, and what was answered under keys: both say only that one asked."""
-        items = [item for table in (TABLE, IDENTITY) for item in self.aws.items(table)]
+        items = [item for table in (TABLE, IDENTITY, SYNC) for item in self.aws.items(table)]
         return [item for item in items if "#ATTEMPTS#" not in item["pk"]["S"] and item["sk"]["S"][:2] != "K#"]
 
     def totp(self) -> str:

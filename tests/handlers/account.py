@@ -11,7 +11,7 @@ from holdfast.platform.dynamodb import Put, connect
 from holdfast.platform.identity_items import TenantItem
 from holdfast.platform.tables import Keys
 
-TABLE, IDENTITY = "holdfast-main", "holdfast-identity"
+TABLE, IDENTITY, SYNC = "holdfast-main", "holdfast-identity", "holdfast-sync"
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class Aws:
     sqs: Any
     expiry_queue: str
     dead_letters: str
+    sync_queue: str
 
     def items(self, table: str = TABLE) -> list[dict[str, Any]]:
         """Return every item of a table, in the order of their keys."""
@@ -29,8 +30,8 @@ class Aws:
         return sorted(found, key=lambda item: (item["pk"]["S"], item["sk"]["S"]))
 
     def dump(self) -> str:
-        """Return both tables as one text, to be compared with itself."""
-        return json.dumps([self.items(TABLE), self.items(IDENTITY)], sort_keys=True)
+        """Return all tables as one text, to be compared with itself."""
+        return json.dumps([self.items(table) for table in (TABLE, IDENTITY, SYNC)], sort_keys=True)
 
     def messages(self, queue: str) -> list[dict[str, Any]]:
         """Take every message that is visible in a queue."""

@@ -1,5 +1,6 @@
 """The tables and queues of the functions on moto, which is good for one request at a time and no more."""
 
+import json
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -11,12 +12,15 @@ from moto import mock_aws
 from holdfast.platform import http, queues, revocation, tenancy
 from holdfast.platform.clock import SystemClock
 from holdfast.platform.dynamodb import Store, connect
-from holdfast.platform.tables import IDENTITY_SCHEMA, TABLE_SCHEMA
-from tests.handlers.account import IDENTITY, TABLE, Aws, HandMovedClock, found_tenant
+from holdfast.platform.tables import IDENTITY_SCHEMA, SYNC_SCHEMA, TABLE_SCHEMA
+from tests.handlers.account import IDENTITY, SYNC, TABLE, Aws, HandMovedClock, found_tenant
 from tests.handlers.gateway import FUNCTIONS, Api, forget
 from tests.handlers.user_pool import InMemoryCognito
 from tests.handlers.user_pool import installed as installed_pool
 from tests.workflow import Machines, installed
+
+TOURS = {"adapter": "inventory", "base_url": "https://tours.example", "time_zone": "Asia/Singapore"}
+"""The partner of the tests."""
 
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "testing",
@@ -34,11 +38,13 @@ ENVIRONMENT = {
     "JWKS_URL": "http://localhost:1/jwks.json",
     "LISTING_HOLD_SECONDS": "900",
     "LOG_LEVEL": "INFO",
+    "PARTNERS": json.dumps({"tours": TOURS}),
     "POWERTOOLS_METRICS_NAMESPACE": "Holdfast",
     "POWERTOOLS_SERVICE_NAME": "holdfast",
     "PUBLIC_DOMAIN": "tickets.example",
     "REFUND_WORKFLOW_ARN": "arn:aws:states:us-east-1:123456789012:stateMachine:holdfast-refund",
     "SECRETS_PREFIX": "/holdfast",
+    "SYNC_TABLE_NAME": SYNC,
     "TABLE_NAME": TABLE,
     "TOKEN_CLIENT_ID": "client-of-the-tests",
     "TOKEN_ISSUER": "https://cognito-idp.us-east-1.amazonaws.com/us-east-1_tests",
@@ -46,17 +52,20 @@ ENVIRONMENT = {
     "VENUE_HOLD_SECONDS": "900",
 }
 
+_OF_QUEUES = ("event_recorder", "expiry", "expiry_scheduler", "sync", "sync_fetcher", "sync_planner")
+"""The functions that know a queue, of which each test has its own."""
+
 
 @pytest.fixture(scope="module")
 def _account() -> Iterator[tuple[Any, Any]]:
-    """An account with both tables for the tests of a file, as its clients; the functions start cold in it."""
+    """An account with all tables for the tests of a file, as its clients; the functions start cold in it."""
     with pytest.MonkeyPatch.context() as environment, mock_aws():
         for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_DYNAMODB", "AWS_PROFILE"):
             environment.delenv(name, raising=False)
         for name, value in ENVIRONMENT.items():
             environment.setenv(name, value)
         dynamodb, sqs = boto3.client("dynamodb"), boto3.client("sqs")
-        for name, schema in ((TABLE, TABLE_SCHEMA), (IDENTITY, IDENTITY_SCHEMA)):
+        for name, schema in ((TABLE, TABLE_SCHEMA), (IDENTITY, IDENTITY_SCHEMA), (SYNC, SYNC_SCHEMA)):
             wanted = {key: value for key, value in schema.items() if not key.endswith("Specification")}
             dynamodb.create_table(TableName=name, **wanted)
         _forget_what_functions_share()
@@ -80,12 +89,15 @@ def _forget(names: Iterable[str]) -> None:
 def aws(_account: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch) -> Aws:
     """The account with empty tables and queues."""
     dynamodb, sqs = _account
-    expiry_queue, dead_letters = (sqs.create_queue(QueueName=uuid.uuid4().hex)["QueueUrl"] for _ in range(2))
-    monkeypatch.setenv("EXPIRY_QUEUE_URL", expiry_queue)
-    monkeypatch.setenv("DEAD_LETTER_QUEUE_URL", dead_letters)
-    _forget(["event_recorder", "expiry", "expiry_scheduler"])
+    urls = {
+        name: sqs.create_queue(QueueName=uuid.uuid4().hex)["QueueUrl"]
+        for name in ("EXPIRY_QUEUE_URL", "DEAD_LETTER_QUEUE_URL", "SYNC_QUEUE_URL")
+    }
+    for name, url in urls.items():
+        monkeypatch.setenv(name, url)
+    _forget(name for name in _OF_QUEUES if (FUNCTIONS / name / "app.py").is_file())
     tenancy.tenants.cache_clear()
-    account = Aws(dynamodb, sqs, expiry_queue, dead_letters)
+    account = Aws(dynamodb, sqs, *urls.values())
     account.empty()
     return account
 
@@ -126,6 +138,12 @@ def store() -> Store:
 def identity_store() -> Store:
     """The identity table, as the library sees it."""
     return connect(IDENTITY)
+
+
+@pytest.fixture
+def sync_store() -> Store:
+    """The synchronisation's table, as the library sees it."""
+    return connect(SYNC)
 
 
 @pytest.fixture

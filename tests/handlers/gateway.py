@@ -41,6 +41,8 @@ _PATHS = (
     (re.compile(r"/api/v1/reservations/[^/]+/checkout|/api/payments"), "checkout"),
     (re.compile(r"/api/v1/(settings(/payments)?|branding)"), "settings"),
     (re.compile(r"/api/v1/tenants(/[^/]+)?"), "tenants"),
+    (re.compile(r"/api/v1/(experiences(/[^/]+(/slots)?)?|experience/[^/]+/(dates|slots))"), "experiences"),
+    (re.compile(r"/api/v1/sync(/(pause|resume|runs(/[^/]+)?|shortages|status))?"), "sync"),
     (re.compile(r"/api/v1/health"), "health"),
 )
 _ERROR_KEYS = {"success", "error", "code", "request_id"}
