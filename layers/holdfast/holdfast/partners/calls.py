@@ -1,8 +1,8 @@
 """Calls to partners' APIs over HTTP, and what their answers mean to every partner alike.
 
-A call is one request at most: nothing is repeated, no redirect is followed, and a request that could not be sent within
-a second is not sent at all, since the limiter counts on its arrival then (PROTOCOL.md 19). Neither what is
-sent nor what is answered is ever logged or raised.
+A call is one request at most: nothing is repeated and no redirect is followed. A request that is not sent in time is
+not sent at all, since the limiter counts on when it arrives (PROTOCOL.md 19). Neither what is sent nor what is answered
+is ever logged or raised.
 """
 
 import time
@@ -15,19 +15,20 @@ import httpx
 
 from holdfast.partners.port import PartnerFailed
 
-_TIMEOUT = httpx.Timeout(5.0, connect=0.8, pool=0.1)
-"""Seconds: for each further piece of an answer, for the connection, and for one of those that are kept."""
+_CONNECTED_WITHIN, _PIECE_WITHIN = 0.8, 5.0
+"""Seconds for a connection, and for each further piece of an answer."""
 
-SENT_WITHIN = 1.0
-"""Seconds from the asking's begin to the request's being sent."""
+_KEPT_SECONDS = 90.0
+"""How long a connection is kept that nobody uses: a worker asks every 16 seconds or so."""
 
 ANSWERED_WITHIN = 10.0
-"""Seconds from the asking's begin to the end of the answer, however it trickles in."""
+"""Seconds from the request to the end of the answer, however it trickles in."""
 
 MOST_BYTES = 5_000_000
 """The longest answer that is read, unpacked."""
 
 DONE, LIMITED = 200, 429
+_TOO_LATE = "it would have been too late"
 _SENDING = "http11.send_request_headers.started"
 
 
@@ -45,21 +46,42 @@ class Calls:
     def __init__(self, transport: httpx.BaseTransport | None = None) -> None:
         """Make the client; tests bring a transport."""
         self._client = httpx.Client(
-            timeout=_TIMEOUT, headers={"Accept-Encoding": "gzip"}, follow_redirects=False, transport=transport
+            headers={"Accept-Encoding": "gzip"},
+            follow_redirects=False,
+            limits=httpx.Limits(keepalive_expiry=_KEPT_SECONDS),
+            transport=transport,
         )
 
-    def get(self, url: str, query: Mapping[str, str], headers: Mapping[str, str], began: float) -> ApiAnswer:
-        """Ask for what is at `url`; raises PartnerFailed. `began` is when the asking did, by `time.monotonic`."""
+    def get(self, url: str, query: Mapping[str, str], headers: Mapping[str, str], send_by: float) -> ApiAnswer:
+        """Ask for what is at `url`, unless that cannot be sent by `send_by` (of `time.monotonic`).
+
+        Raises PartnerFailed.
+        """
+        left = send_by - time.monotonic()
+        if left <= 0:
+            raise PartnerFailed("not_sent", _TOO_LATE)
+        timeout = httpx.Timeout(_PIECE_WITHIN, connect=min(_CONNECTED_WITHIN, left), pool=left)
         try:
             with self._client.stream(
-                "GET", url, params=dict(query), headers=dict(headers), extensions={"trace": _only_until(began)}
+                "GET",
+                url,
+                params=dict(query),
+                headers=dict(headers),
+                timeout=timeout,
+                extensions={"trace": _sending_by(send_by)},
             ) as response:
                 _check(response.status_code)
-                return ApiAnswer(response.status_code, _read(response, began))
-        except httpx.TimeoutException as lost:
-            raise PartnerFailed("timed_out", f"no answer in time ({type(lost).__name__})") from None
+                limited = response.status_code == LIMITED
+                return ApiAnswer(response.status_code, _read_at_best(response) if limited else _read(response))
+        except httpx.PoolTimeout:
+            raise PartnerFailed("not_sent", "no connection was free") from None
+        except httpx.ConnectTimeout:
+            code = "unreachable" if left >= _CONNECTED_WITHIN else "not_sent"
+            raise PartnerFailed(code, "no connection in time") from None
         except (httpx.ConnectError, httpx.InvalidURL, httpx.UnsupportedProtocol) as lost:
             raise PartnerFailed("unreachable", f"no connection ({type(lost).__name__})") from None
+        except httpx.TimeoutException as lost:
+            raise PartnerFailed("timed_out", f"no answer in time ({type(lost).__name__})") from None
         except httpx.DecodingError:
             raise PartnerFailed("bad_answer", "the answer cannot be unpacked") from None
         except httpx.HTTPError as lost:
@@ -72,15 +94,15 @@ def shared() -> Calls:
     return Calls()
 
 
-def _only_until(began: float) -> Any:
+def _sending_by(send_by: float) -> Any:
     """Return what raises PartnerFailed where a request is about to be sent too late.
 
     A name server, or a machine that stood still, keeps to no time-out.
     """
 
     def look(event: str, _about: Mapping[str, Any]) -> None:
-        if event == _SENDING and time.monotonic() - began > SENT_WITHIN:
-            raise PartnerFailed("timed_out", "no connection in time, so nothing was sent")
+        if event == _SENDING and time.monotonic() > send_by:
+            raise PartnerFailed("not_sent", _TOO_LATE)
 
     return look
 
@@ -94,8 +116,8 @@ def _check(status: int) -> None:
     raise PartnerFailed("refused" if status >= 400 else "bad_answer", f"status {status}")
 
 
-def _read(response: httpx.Response, began: float) -> bytes:
-    text = bytearray()
+def _read(response: httpx.Response) -> bytes:
+    text, began = bytearray(), time.monotonic()
     for piece in response.iter_bytes():
         text += piece
         if len(text) > MOST_BYTES:
@@ -103,3 +125,11 @@ def _read(response: httpx.Response, began: float) -> bytes:
         if time.monotonic() - began > ANSWERED_WITHIN:
             raise PartnerFailed("timed_out", f"the answer did not end within {ANSWERED_WITHIN:.0f} s")
     return bytes(text)
+
+
+def _read_at_best(response: httpx.Response) -> bytes:
+    """Return what comes with a refusal, nothing where that cannot be read: it is one all the same."""
+    try:
+        return _read(response)
+    except (httpx.HTTPError, PartnerFailed):
+        return b""

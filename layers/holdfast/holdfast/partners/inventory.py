@@ -113,14 +113,14 @@ class InventoryApi:
         self._calls = calls
         self._clock = clock or SystemClock()
 
-    def inventory(self, product_id: str, date: str) -> Inventory:
+    def inventory(self, product_id: str, date: str, send_within: float) -> Inventory:
         """Return a product's slots on a date; raises PartnerLimited and PartnerFailed."""
-        began = time.monotonic()
+        send_by = time.monotonic() + send_within
         # A product called ".." would be another address, if its dots were dots.
         product = quote(product_id, safe="").replace(".", "%2E")
         url = f"{self._base_url}/api/v1/inventory/{product}"
         headers = {"x-api-key": self._key()}
-        answer = (self._calls or shared()).get(url, {"date": date}, headers, began)
+        answer = (self._calls or shared()).get(url, {"date": date}, headers, send_by)
         if answer.status == LIMITED:
             raise PartnerLimited(_reset(answer.text, self._clock.now()))
         return read_inventory(answer.text, date)
@@ -137,13 +137,13 @@ class InventoryApi:
             if key.isascii() and key.isprintable() and key == key.strip():
                 return key
             _logger.error("a partner's key is not as it has to be", extra={"why": "not to be sent in a header"})
-        raise PartnerFailed("refused", "there is no key to ask with")
+        raise PartnerFailed("not_sent", "there is no key to ask with")
 
 
 def made(base_url: str, secret: Callable[[], Mapping[str, Any]]) -> Partner:
     """Return the partner at an address, with the secret that is read there.
 
-    Both the client and the key are at hand then: a request has a second to be sent in, and making these may take it.
+    Both the client and the key are at hand then: the time in which a request has to be sent is not spent on them.
     """
     shared()
     with suppress(SecretUnreadable):

@@ -40,8 +40,9 @@ class PartnerLimited(Exception):
 class PartnerFailed(Exception):
     """The partner did not answer, or not with what was asked for.
 
-    `code` is stable: `timed_out`, `dropped`, `unreachable`, `server_error`, `refused`, `bad_answer`; `reason` is for
-    people and has nothing secret in it.
+    `code` is stable: `not_sent`, `unreachable`, `timed_out`, `dropped`, `server_error`, `refused`, `bad_answer`.
+    `reason` is for people and has nothing secret in it. Of what is `not_sent` the fault is ours: the partner heard
+    nothing.
     """
 
     def __init__(self, code: str, reason: str) -> None:
@@ -53,6 +54,9 @@ class PartnerFailed(Exception):
 class Partner(Protocol):
     """A partner whose inventory can be asked for. Each call is one request: nothing is repeated (PROTOCOL.md 19)."""
 
-    def inventory(self, product_id: str, date: str) -> Inventory:
-        """Return a product's slots on a date (YYYY-MM-DD); raises PartnerLimited and PartnerFailed."""
+    def inventory(self, product_id: str, date: str, send_within: float) -> Inventory:
+        """Return a product's slots on a date (YYYY-MM-DD); raises PartnerLimited and PartnerFailed.
+
+        A request that cannot be sent within so many seconds from now is not sent.
+        """
         ...
