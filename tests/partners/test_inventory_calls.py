@@ -72,7 +72,7 @@ def failed(api: InventoryApi, product: str = "15", send_within: float = SOON) ->
 
 def at(url: str) -> InventoryApi:
     """Return the adapter at an address."""
-    return InventoryApi(url, lambda: {"api_key": "a-key-for-a-test"}, Calls())
+    return InventoryApi(url, lambda: {"api_key": "key-of-a-test"}, Calls())
 
 
 def test_the_sample_day_comes_over_the_wire_as_the_partner_says_it(partner: PartnerServer) -> None:
