@@ -24,6 +24,8 @@ NAMED = {
     "IDENTITY_TABLE_NAME": "IdentityTableName",
     "EXPIRY_QUEUE_URL": "ExpiryQueueUrl",
     "DEAD_LETTER_QUEUE_URL": "DeadLetterQueueUrl",
+    "SYNC_TABLE_NAME": "SyncTableName",
+    "SYNC_QUEUE_URL": "SyncQueueUrl",
     "CHECKOUT_WORKFLOW_ARN": "CheckoutWorkflowArn",
     "REFUND_WORKFLOW_ARN": "RefundWorkflowArn",
     "TOKEN_ISSUER": "TokenIssuer",

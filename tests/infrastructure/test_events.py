@@ -5,6 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 from holdfast.checkout.history import MARKETPLACE
+from holdfast.platform import items, order_items
+from holdfast.platform.items import Item
 
 Properties = dict[str, dict[str, Any]]
 OfType = Callable[[str], Properties]
@@ -35,13 +37,29 @@ def test_the_scheduler_sees_only_what_falls_due(of_type: OfType) -> None:
     assert json.loads(only["Pattern"]) == {"dynamodb": {"NewImage": {"due": {"N": [{"exists": True}]}}}}
 
 
-def test_history_is_of_orders_charges_and_the_reservations_that_are_orders(of_type: OfType) -> None:
+def _recorded(of_type: OfType) -> list[dict[str, Any]]:
+    """Return what the recorder asks of the new images of what it sees."""
     mapping = of_type("AWS::Lambda::EventSourceMapping")["EventRecorderFunctionTableStream"]
-    patterns = [
-        json.loads(wanted["Pattern"])["dynamodb"]["NewImage"] for wanted in mapping["FilterCriteria"]["Filters"]
-    ]
+    return [json.loads(wanted["Pattern"])["dynamodb"]["NewImage"] for wanted in mapping["FilterCriteria"]["Filters"]]
+
+
+def test_history_is_of_orders_charges_and_the_reservations_that_are_orders(of_type: OfType) -> None:
+    patterns = [pattern for pattern in _recorded(of_type) if "sk" in pattern]
     assert [pattern["sk"]["S"] for pattern in patterns] == [[{"prefix": kind}] for kind in ("O#", "C#", "R#")]
     assert [pattern.get("source") for pattern in patterns] == [None, None, {"S": [MARKETPLACE]}]
+
+
+def test_the_recorder_sees_slots_of_partners_by_what_no_other_item_has(of_type: OfType) -> None:
+    (pattern,) = [pattern for pattern in _recorded(of_type) if "sk" not in pattern]
+    assert pattern == {"starts_at": {"N": [{"exists": True}]}}
+    models = (model for module in (items, order_items) for model in vars(module).values() if isinstance(model, type))
+    having = {model for model in models if issubclass(model, Item) and "starts_at" in model.get_attributes()}
+    assert having == {items.SlotItem}
+
+
+def test_no_consumer_has_more_filters_than_lambda_takes(of_type: OfType) -> None:
+    for mapping in of_type("AWS::Lambda::EventSourceMapping").values():
+        assert len(mapping.get("FilterCriteria", {}).get("Filters", ())) <= 5
 
 
 def test_a_stream_has_no_more_consumers_than_its_shards_serve_at_once(of_type: OfType) -> None:
@@ -91,7 +109,7 @@ def test_dead_letters_are_kept_as_long_as_sqs_can_and_raise_an_alarm(of_type: Of
         dimension["Value"]["Fn::GetAtt"][0]
         for alarm in of_type("AWS::CloudWatch::Alarm").values()
         for dimension in alarm.get("Dimensions", ())
-        if dimension["Name"] == "QueueName"
+        if dimension["Name"] == "QueueName" and alarm["MetricName"] == "ApproximateNumberOfMessagesVisible"
     }
     dead = set(queues) - consumed
     assert dead

@@ -11,7 +11,7 @@ from holdfast.platform.settings import SETTINGS_BY_FUNCTION, IdentitySettings, S
 from local import build
 
 Properties = dict[str, dict[str, Any]]
-TABLES = [{"Fn::GetAtt": [table, "Arn"]} for table in ("Table", "IdentityTable")]
+TABLES = [{"Fn::GetAtt": [table, "Arn"]} for table in ("Table", "IdentityTable", "SyncTable")]
 STACK = "holdfast-production-of-a-long-brand"
 ON_EVERYTHING = {
     "logs:CreateLogDelivery",

@@ -247,6 +247,11 @@ def test_functions_know_the_domain_and_the_origins(production: dict[str, Any], s
             ["", "example.com", "shop.example.co.uk"],
             ["*.example.com", "example", "Example.com", "a..b"],
         ),
+        (
+            "Partners",
+            ["{}", '{"tours": {"adapter": "inventory", "base_url": "https://tours.example"}}', '{\n  "a": {}\n}'],
+            ["", "tours", "[]"],
+        ),
     ],
 )
 def test_parameters_take_what_functions_can_read(

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from holdfast.platform.tables import IDENTITY_SCHEMA, TABLE_SCHEMA
+from holdfast.platform.tables import IDENTITY_SCHEMA, SYNC_SCHEMA, TABLE_SCHEMA
 
-TABLES = {"Table": TABLE_SCHEMA, "IdentityTable": IDENTITY_SCHEMA}
+TABLES = {"Table": TABLE_SCHEMA, "IdentityTable": IDENTITY_SCHEMA, "SyncTable": SYNC_SCHEMA}
 KEPT_SAFE = {"PointInTimeRecoverySpecification", "DeletionProtectionEnabled"}
 
 
