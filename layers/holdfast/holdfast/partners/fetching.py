@@ -1,0 +1,200 @@
+"""The fetcher: one message of the queue is one pair that a partner is asked for, once, on a grant of its limiter.
+
+A pair stays wanted in its sheet until it is answered, so that whatever becomes of a message, or of the function, no
+pair is lost; the message is only what has somebody work on it. What has to be waited for is waited for here, since a
+message that is put back for lack of a grant ends among the dead letters untried (PROTOCOL.md 20).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date
+from enum import StrEnum
+from typing import Generic, TypeVar
+
+from holdfast.partners.breaker import not_before
+from holdfast.partners.limiter import Limiter, closing_time
+from holdfast.partners.pairs import Product, horizon_of, today_in
+from holdfast.partners.port import Inventory, Partner, PartnerFailed, PartnerLimited
+from holdfast.partners.registry import Definition
+from holdfast.partners.sheets import Sheets, read_sheet
+from holdfast.platform.clock import Clock, wait_until
+from holdfast.platform.dynamodb import Store, read
+from holdfast.platform.logs import logger
+from holdfast.platform.queues import SyncMessage
+from holdfast.platform.retries import Retries
+from holdfast.platform.sync_items import LimiterItem, SyncControlItem
+from holdfast.platform.tables import Keys
+
+_NOT_SENT = "not_sent"
+
+_logger = logger()
+_B = TypeVar("_B")
+
+
+class Outcome(StrEnum):
+    """What became of a message. Only of a `fetched`, a `failed` and a `limited` one was the partner asked.
+
+    A `stale` one was of a pair that another message is of, or none; one `dropped` of a pair that is not wanted any
+    more. A pair `given_back` is still wanted: it was not its time, or there was none left.
+    """
+
+    FETCHED = "fetched"
+    FAILED = "failed"
+    LIMITED = "limited"
+    STALE = "stale"
+    DROPPED = "dropped"
+    GIVEN_BACK = "given_back"
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A pair that was taken: this delivery of its message is the one that works on it."""
+
+    message: SyncMessage
+    receive_count: int
+    run_id: str
+    product: Product
+    definition: Definition
+    partner: Partner
+    limiter: Limiter
+
+
+@dataclass(frozen=True)
+class _Standing:
+    """How a task stands, by one read: what hinders it, if anything does, and how often its product failed in a row."""
+
+    hindrance: Outcome | None
+    failures: int
+    limiter: LimiterItem | None
+
+
+@dataclass
+class Fetcher(Generic[_B]):
+    """Asks partners for pairs, and has their answers kept.
+
+    `look` reads what is known of a product's day before the partner is asked, and `keep` takes its answer in; it
+    returns whether anything changed. Whatever raises leaves the pair wanted, and its message to be delivered again.
+    """
+
+    store: Store
+    sheets: Sheets
+    products: Callable[[str, str], Product | None]
+    partners: Callable[[str], tuple[Definition, Partner] | None]
+    limiters: Callable[[str], Limiter]
+    look: Callable[[Product, str], _B]
+    keep: Callable[[Product, str, _B, Inventory, int, Definition], bool]
+    clock: Clock
+    retries: Retries
+    _unused: dict[str, int] = field(default_factory=dict, init=False)
+    """The grant of each partner that was waited for and not used: the next message may, if it is in time."""
+
+    def work(self, message: SyncMessage, receive_count: int, enough_time_until: int) -> Outcome:
+        """Ask for the message's pair, or leave it; `enough_time_until` (ms) is the latest time to ask at.
+
+        Raises what the store and `keep` raise: the partner was not asked then, or its answer is asked for again.
+        """
+        run_id = self.sheets.take(message, receive_count)
+        if run_id is None:
+            return Outcome.STALE
+        product = self.products(message.tenant, message.experience_id)
+        if product is None:
+            return self._drop(message, run_id)
+        known = self.partners(product.partner)
+        if known is None:
+            return self._fail_unknown(message, run_id, product)
+        definition, partner = known
+        if not self._is_to_be_asked_for(product, message.date, definition):
+            return self._drop(message, run_id)
+        limiter = self.limiters(product.partner)
+        return self._ask_in_time(
+            _Task(message, receive_count, run_id, product, definition, partner, limiter), enough_time_until
+        )
+
+    def _ask_in_time(self, task: _Task, latest: int) -> Outcome:
+        """Wait for a grant and use it, or another if it cannot be used; all is looked at again after the wait.
+
+        It is looked at before the wait too, for a grant that nobody uses is lost to everybody.
+        """
+        while True:
+            standing = self._standing(task)
+            if standing.hindrance is not None:
+                return standing.hindrance
+            grant = self._grant(task, latest)
+            if grant is None:
+                self.sheets.give_back(task.message)
+                return Outcome.GIVEN_BACK
+            wait_until(grant, self.clock, self.retries.sleep)
+            before = self.look(task.product, task.message.date)
+            standing = self._standing(task)
+            if standing.hindrance is not None:
+                self._unused[task.product.partner] = grant
+                return standing.hindrance
+            left = task.limiter.time_left(grant, standing.limiter)
+            if left > 0:
+                return self._ask(task, before, grant, left, standing.failures)
+
+    def _standing(self, task: _Task) -> _Standing:
+        """Read how a task stands; where it cannot go on, give its pair back, unless it is another's by now."""
+        message, keys = task.message, Keys(task.message.tenant)
+        sheet_key, control_key = keys.sync_sheet(message.experience_id), keys.sync_control()
+        found = self.store.batch_get([task.limiter.key, control_key, sheet_key])
+        limiter = found.get(task.limiter.key)
+        standing = None if limiter is None else read(LimiterItem, limiter)
+        if sheet_key not in found:
+            return _Standing(Outcome.STALE, 0, standing)
+        sheet = read_sheet(found[sheet_key])
+        ours = (task.run_id, message.stamp, task.receive_count)
+        if (sheet.wanted.get(message.date), sheet.queued.get(message.date), sheet.taken.get(message.date)) != ours:
+            return _Standing(Outcome.STALE, sheet.failures, standing)
+        is_paused = control_key in found and read(SyncControlItem, found[control_key]).is_paused
+        if is_paused or sheet.not_before > self.clock.now():
+            self.sheets.give_back(message)
+            return _Standing(Outcome.GIVEN_BACK, sheet.failures, standing)
+        return _Standing(None, sheet.failures, standing)
+
+    def _grant(self, task: _Task, latest: int) -> int | None:
+        unused = self._unused.pop(task.product.partner, None)
+        if unused is not None and self.clock.now() <= min(latest, unused + task.limiter.pace.usable):
+            return unused
+        return task.limiter.reserve(latest)
+
+    def _ask(self, task: _Task, before: _B, grant: int, left: int, failures: int) -> Outcome:
+        """Make the one request that a grant is for, within the ms that are left of it, and have its answer kept."""
+        message, product = task.message, task.product
+        try:
+            inventory = task.partner.inventory(product.partner_product_id, message.date, left / 1000)
+        except PartnerLimited as limited:
+            task.limiter.close(closing_time(limited.reset_at, self.clock.now()))
+            self.sheets.failed(message, task.run_id, "limited", str(limited), 0, False)
+            _logger.warning("a partner is asked no more for a while", extra={"partner": product.partner})
+            return Outcome.LIMITED
+        except PartnerFailed as failure:
+            again = not_before(failures + 1, self.clock.now(), self.retries.chance())
+            is_products = failure.code != _NOT_SENT
+            self.sheets.failed(message, task.run_id, failure.code, failure.reason, again, is_products)
+            self._warn(message, failure.code)
+            return Outcome.FAILED
+        changed = self.keep(product, message.date, before, inventory, grant, task.definition)
+        self.sheets.done(message, task.run_id, grant, changed, inventory.rejected)
+        return Outcome.FETCHED
+
+    def _is_to_be_asked_for(self, product: Product, day: str, definition: Definition) -> bool:
+        """Return whether a product is sold on a day that is neither past nor too far off, and runs on it."""
+        asked = date.fromisoformat(day)
+        is_near = horizon_of(asked, today_in(definition.zone, self.clock.now())) is not None
+        return product.enabled and is_near and product.runs_on(asked)
+
+    def _drop(self, message: SyncMessage, run_id: str) -> Outcome:
+        self.sheets.drop(message, run_id)
+        return Outcome.DROPPED
+
+    def _fail_unknown(self, message: SyncMessage, run_id: str, product: Product) -> Outcome:
+        code, reason = "unknown_partner", f"No partner is called {product.partner}."
+        again = not_before(1, self.clock.now(), self.retries.chance())
+        self.sheets.failed(message, run_id, code, reason, again, True)
+        self._warn(message, code)
+        return Outcome.FAILED
+
+    def _warn(self, message: SyncMessage, code: str) -> None:
+        of = {"tenant": message.tenant, "experience": message.experience_id, "date": message.date}
+        _logger.warning("a pair could not be fetched", extra={**of, "code": code})
