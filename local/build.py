@@ -6,7 +6,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from local.terminal import Failure, fail, said_last
@@ -22,6 +22,15 @@ WHEELS = {"x86_64": "x86_64-manylinux2014", "arm64": "aarch64-manylinux2014"}
 def parameters() -> dict[str, str]:
     """The template parameters that say what the layers are built for."""
     return {"PythonRuntime": f"python{PYTHON_VERSION}", "Architecture": ARCHITECTURE}
+
+
+def overrides(parameters: Mapping[str, str]) -> list[str]:
+    """Return template parameters as sam's `--parameter-overrides` takes them: a bare value ends at a blank."""
+    return [f"{name}={_quoted(value)}" for name, value in parameters.items()]
+
+
+def _quoted(value: str) -> str:
+    return '"' + value.replace('"', '\\"') + '"' if set(value) & set("\"' ") else value
 
 
 def build() -> Path:

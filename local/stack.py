@@ -61,6 +61,11 @@ class Stack:
         self._processes: list[subprocess.Popen[bytes]] = []
 
     @property
+    def secrets_prefix(self) -> str:
+        """What the names of all secrets of the stack begin with."""
+        return f"/{STACK_NAME}"
+
+    @property
     def log(self) -> Path:
         """What the emulator and the functions in it print."""
         return self._state / "ministack.log"
@@ -111,11 +116,11 @@ class Stack:
             "DefaultPaymentProviders": "sandbox",
             **parameters,
         }
-        overrides = [f"{name}={value}" for name, value in values.items()]
         command = [self._program("sam"), "deploy", "--config-env", "local"]
         command += ["--config-file", str(build.ROOT / "samconfig.toml"), "--template-file", str(built)]
         with (self._state / "deploy.log").open("w+b") as log:
-            deployment = self._spawn([*command, "--parameter-overrides", *overrides], self.client_environment(), log)
+            command += ["--parameter-overrides", *build.overrides(values)]
+            deployment = self._spawn(command, self.client_environment(), log)
             if deployment.wait(timeout=300) != 0:
                 log.seek(0)
                 raise Failure(f"sam deploy failed. {said_last(log.read().decode(errors='replace'))}")
@@ -125,7 +130,7 @@ class Stack:
     def stop(self) -> None:
         """Stop everything that was started here."""
         for process in reversed(self._processes):
-            _stop_group(process)
+            stop_group(process)
         self._processes.clear()
         shutil.rmtree(self._state / "tmp", ignore_errors=True)
         shutil.rmtree(self._state / "s3", ignore_errors=True)
@@ -236,7 +241,7 @@ class Stack:
         gateway.create_deployment(restApiId=api, stageName="local")
 
 
-def _stop_group(process: subprocess.Popen[bytes]) -> None:
+def stop_group(process: subprocess.Popen[bytes]) -> None:
     """End a process and everything it started; it leads a session of its own."""
     for step in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -45,7 +45,7 @@ def run(stage: str, parameters: dict[str, str]) -> int:
     """Build, then deploy; sam asks before it changes anything. Returns sam's exit code."""
     environment = build.environment(build.WHEELS[parameters["Architecture"]])
     made = build.ROOT / ".aws-sam" / stage
-    overrides = ["--parameter-overrides", *(f"{name}={value}" for name, value in parameters.items())]
+    overrides = ["--parameter-overrides", *build.overrides(parameters)]
     common = ["--config-env", stage, "--config-file", str(CONFIGURATION)]
     for command in (
         ["sam", "build", *common, "--build-dir", str(made), *overrides],

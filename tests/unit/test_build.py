@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from samcli.cli.types import CfnParameterOverridesType
 
 from local import build
 
@@ -39,3 +40,20 @@ def test_every_change_of_the_sources_makes_another(root: Path) -> None:
     (root / "template.yaml").write_text("Resources: {A: 1}")
     seen.append(build._fingerprint())
     assert len(set(seen)) == len(seen)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "600",
+        "arn:aws:sns:eu-central-1:1:alarms",
+        '{"tours": {"adapter": "inventory", "base_url": "https://a.example", "time_zone": "Asia/Singapore"}}',
+        '{"tours":{"base_url":"http://127.0.0.1:3001"}}',
+        "Rock 'n' roll",
+        "{}",
+        '"',
+    ],
+)
+def test_sam_reads_a_parameter_as_it_was_meant_whatever_is_in_it(value: str) -> None:
+    meant = {"Stage": "local", "Partners": value, "ApiHost": "127.0.0.1"}
+    assert CfnParameterOverridesType().convert(tuple(build.overrides(meant)), None, None) == meant

@@ -1,0 +1,69 @@
+"""The partner that `make run` starts is one that the stack's functions can ask, with a key that is nowhere written."""
+
+import json
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from holdfast.partners.inventory import InventoryApi
+from holdfast.partners.registry import definitions
+from local.partner import Partner
+from local.stack import Stack, free_port
+from tests.partner.products import SAMPLE_DATE, SEEDED
+
+
+@pytest.fixture
+def partner() -> Iterator[Partner]:
+    """One that runs."""
+    running = Partner(free_port())
+    try:
+        running.start()
+        yield running
+    finally:
+        running.stop()
+
+
+class _Parameters:
+    """A parameter store that remembers what was put there."""
+
+    def __init__(self) -> None:
+        self.put: dict[str, Any] = {}
+
+    def put_parameter(self, **parameter: Any) -> None:
+        """Remember it."""
+        self.put = parameter
+
+
+def test_the_template_parameter_and_the_stored_key_are_all_that_is_needed_to_ask(
+    partner: Partner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parameters = _Parameters()
+    monkeypatch.setattr(Stack, "client", lambda _stack, _service: parameters)
+    partner.keep_key(Stack(free_port()))
+    (definition,) = definitions(partner.parameter).values()
+    assert (definition.name, str(definition.zone)) == ("tours", "Asia/Singapore")
+    assert (parameters.put["Name"], parameters.put["Type"]) == ("/holdfast-local/partners/tours", "SecureString")
+    assert partner.api_key not in partner.parameter
+    api = InventoryApi(definition.base_url, lambda: json.loads(parameters.put["Value"]))
+    assert len(api.inventory("15", SAMPLE_DATE, 1).slots) == 1
+
+
+def test_it_tells_what_it_sells(partner: Partner) -> None:
+    assert partner.products() == [
+        {"id": product.id, "name": product.name, "weekdays": sorted(product.weekdays)} for product in SEEDED
+    ]
+
+
+def test_once_stopped_nobody_answers(partner: Partner) -> None:
+    partner.stop()
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(partner.url, trust_env=False)
+
+
+def test_where_its_port_is_taken_it_has_another() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert Partner(port).port != port
