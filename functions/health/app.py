@@ -35,7 +35,10 @@ class HealthOfDependency(BaseModel):
 
 
 class Health(BaseModel):
-    """The whole: `down` where nothing can be sold, `degraded` where something is slow or holds come back late."""
+    """The whole: `down` where nothing can be sold, `degraded` where something is slow, or late.
+
+    Without the expiry queue holds come back late, and without the synchronisation's what partners have is known late.
+    """
 
     status: Literal["ok", "degraded", "down"]
     dependencies: dict[str, HealthOfDependency]
@@ -44,14 +47,15 @@ class Health(BaseModel):
 def _documented(state: Literal["ok", "down"], latency: float) -> "OpenAPIResponseContentModel":
     table = HealthOfDependency(state=state, latency_ms=latency)
     queue = HealthOfDependency(state="ok", latency_ms=6.1, waiting=12)
-    example = Health(status=state, dependencies={"table": table, "identity_table": table, "expiry_queue": queue})
+    tables = dict.fromkeys(("table", "identity_table", "sync_table"), table)
+    example = Health(status=state, dependencies={**tables, "expiry_queue": queue, "sync_queue": queue})
     return {"model": Health, "examples": {state: {"value": example.model_dump()}}}
 
 
 @cache
-def _stores() -> tuple[Store, Store]:
+def _stores() -> tuple[Store, Store, Store]:
     known = settings(HealthSettings)
-    return connect(known.table_name), connect(known.identity_table_name)
+    return connect(known.table_name), connect(known.identity_table_name), connect(known.sync_table_name)
 
 
 @app.get(
@@ -65,12 +69,14 @@ def _stores() -> tuple[Store, Store]:
 )
 def health() -> Response[Health]:
     """Ask every dependency once: 200 while things can be sold, 503 when they cannot."""
-    table, identity = _stores()
-    nobody = Keys("health")
+    table, identity, sync = _stores()
+    nobody, known = Keys("health"), settings(HealthSettings)
     found = {
         "table": _asked(lambda: table.get_raw(nobody.counter("probe"))),
         "identity_table": _asked(lambda: identity.get_raw(nobody.service_key("probe"))),
-        "expiry_queue": _asked(lambda: messages_waiting(settings(HealthSettings).expiry_queue_url)),
+        "sync_table": _asked(lambda: sync.get_raw(nobody.sync_control())),
+        "expiry_queue": _asked(lambda: messages_waiting(known.expiry_queue_url)),
+        "sync_queue": _asked(lambda: messages_waiting(known.sync_queue_url)),
     }
     vital = (found["table"].state, found["identity_table"].state)
     status: Literal["ok", "degraded", "down"] = "ok"

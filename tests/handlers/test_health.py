@@ -6,10 +6,10 @@ import pytest
 
 from holdfast.platform.dynamodb import Store
 from holdfast.platform.errors import Unavailable
-from tests.handlers.account import IDENTITY, TABLE, Aws
+from tests.handlers.account import IDENTITY, SYNC, TABLE, Aws
 from tests.handlers.gateway import Answer, event, load, send
 
-DEPENDENCIES = {"table", "identity_table", "expiry_queue"}
+DEPENDENCIES = {"table", "identity_table", "sync_table", "expiry_queue", "sync_queue"}
 
 
 def health() -> Answer:
@@ -30,11 +30,12 @@ def test_everything_that_answers_is_ok_with_its_latency(aws: Aws) -> None:
     assert answer.json["dependencies"]["expiry_queue"]["waiting"] == 1
 
 
-def test_without_the_expiry_queue_it_sells_on_and_is_degraded(aws: Aws) -> None:
-    aws.sqs.delete_queue(QueueUrl=aws.expiry_queue)
+@pytest.mark.parametrize("lost", ["expiry_queue", "sync_queue"])
+def test_without_a_queue_it_sells_on_and_is_degraded(aws: Aws, lost: str) -> None:
+    aws.sqs.delete_queue(QueueUrl=getattr(aws, lost))
     answer = health()
     assert (answer.status, answer.json["status"]) == (200, "degraded")
-    assert states(answer) == {"table": "ok", "identity_table": "ok", "expiry_queue": "down"}
+    assert states(answer) == dict.fromkeys(DEPENDENCIES, "ok") | {lost: "down"}
 
 
 def test_what_is_slow_is_degraded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,8 +45,17 @@ def test_what_is_slow_is_degraded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert states(answer) == dict.fromkeys(DEPENDENCIES, "degraded")
 
 
-@pytest.mark.parametrize(("lost", "dependency"), [(TABLE, "table"), (IDENTITY, "identity_table")])
-def test_without_a_table_it_is_down_and_says_which(monkeypatch: pytest.MonkeyPatch, lost: str, dependency: str) -> None:
+@pytest.mark.parametrize(
+    ("lost", "dependency", "answered"),
+    [
+        (TABLE, "table", (503, "down")),
+        (IDENTITY, "identity_table", (503, "down")),
+        (SYNC, "sync_table", (200, "degraded")),
+    ],
+)
+def test_without_a_table_it_says_which_and_is_down_where_nothing_can_be_sold(
+    monkeypatch: pytest.MonkeyPatch, lost: str, dependency: str, answered: tuple[int, str]
+) -> None:
     asked = Store.get_raw
 
     def partly(store: Store, key: Any) -> Any:
@@ -55,7 +65,7 @@ def test_without_a_table_it_is_down_and_says_which(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(Store, "get_raw", partly)
     answer = health()
-    assert (answer.status, answer.json["status"]) == (503, "down")
+    assert (answer.status, answer.json["status"]) == answered
     assert states(answer) == dict.fromkeys(DEPENDENCIES, "ok") | {dependency: "down"}
 
 

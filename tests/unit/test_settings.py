@@ -29,6 +29,8 @@ GOOD = {
     "CHECKOUT_WORKFLOW_ARN": "arn:aws:states:eu-central-1:123456789012:stateMachine:holdfast-checkout",
     "REFUND_WORKFLOW_ARN": "arn:aws:states:eu-central-1:123456789012:stateMachine:holdfast-refund",
     "SECRETS_PREFIX": "/holdfast",
+    "SYNC_TABLE_NAME": "sync",
+    "SYNC_QUEUE_URL": "https://sqs.example/pairs",
     "DEFAULT_PAYMENT_PROVIDERS": "stripe,razorpay",
     "PUBLIC_DOMAIN": "tickets.example",
     "TOKEN_ISSUER": "https://cognito-idp.eu-central-1.amazonaws.com/eu-central-1_pool",

@@ -275,7 +275,7 @@ class SyncSettings(TableSettings, SyncTableSettings, SyncQueueSettings, Partners
     """The table, the synchronisation's own, its queue, and the partners."""
 
 
-class HealthSettings(IdentitySettings, TableSettings, ExpiryQueueSettings):
+class HealthSettings(IdentitySettings, TableSettings, ExpiryQueueSettings, SyncTableSettings, SyncQueueSettings):
     """Everything whose health is told."""
 
 
