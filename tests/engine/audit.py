@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 
 from holdfast.claims.limits import counter
+from holdfast.claims.slot import Slot, read_slot
 from holdfast.claims.span import Day, Entry, Span, days_of, midnight, read_day
 from holdfast.platform.dynamodb import RawItem, Store, read
 from holdfast.platform.items import PoolShardItem, ReservationItem, UnitItem
@@ -15,15 +16,17 @@ from holdfast.platform.tables import (
     claim_name,
     is_day,
     is_hold,
+    is_slot,
     is_unit,
     key_of,
     limits_beside,
+    pax_type_allocated,
     tenant_of,
 )
 from holdfast.reservations.checking_out import GRACE
 
 LIVE = ("held", "checking_out")
-COUNTED_KINDS = ("product", "ticket")
+COUNTED_KINDS = ("product", "ticket", "slot")
 DAY = 86_400_000
 
 
@@ -48,6 +51,7 @@ def audit(items: Sequence[RawItem], now: int, most: Mapping[str, int] | None = N
     for record in records:
         _check_record(record)
     _check_pools(items, records)
+    _check_slots(items, records)
     _check_limits(items, records, most or {})
     _check_units(items, records, now)
     _check_days(items, records, now)
@@ -93,7 +97,8 @@ def _check_pools(items: Iterable[RawItem], records: Iterable[ReservationItem]) -
     held: Counter[str] = Counter()
     sold: Counter[str] = Counter()
     for record in filter(_has_claims, records):
-        (held if record.status in LIVE else sold).update(record.allocated())
+        shards = {name: units for name, units in record.allocated().items() if pax_type_allocated(name) is None}
+        (held if record.status in LIVE else sold).update(shards)
     for item in items:
         key = key_of(item)
         if "#POOL#" not in key.pk:
@@ -105,6 +110,34 @@ def _check_pools(items: Iterable[RawItem], records: Iterable[ReservationItem]) -
         assert (shard.held, shard.sold) == (held.pop(name, 0), sold.pop(name, 0)), f"{key} is what was taken"
     assert not +held
     assert not +sold
+
+
+def _check_slots(items: Iterable[RawItem], records: Iterable[ReservationItem]) -> None:
+    """Check that every slot and each of its pax types adds up, and has held and sold what reservations say."""
+    held: Counter[tuple[Key, str]] = Counter()
+    sold: Counter[tuple[Key, str]] = Counter()
+    for record in filter(_has_claims, records):
+        keys = Keys(tenant_of(record.key))
+        for name, places in record.allocated().items():
+            if (pax_type := pax_type_allocated(name)) is not None:
+                (held if record.status in LIVE else sold)[keys.allocated(name), pax_type] += places
+    for slot in _slots(items):
+        for counters in (slot.whole, *slot.by_type.values()):
+            mine, theirs = counters.available + counters.held + counters.sold, counters.partner + counters.counted
+            assert mine == theirs, f"{slot.key} adds up"
+            assert min(counters.held, counters.sold) >= 0, f"{slot.key} gave back more than it had"
+        assert slot.whole.held == sum(counters.held for counters in slot.by_type.values()), f"{slot.key} is its types"
+        assert slot.whole.sold == sum(counters.sold for counters in slot.by_type.values()), f"{slot.key} is its types"
+        for pax_type, counters in slot.by_type.items():
+            taken = (held.pop((slot.key, pax_type), 0), sold.pop((slot.key, pax_type), 0))
+            assert (counters.held, counters.sold) == taken, f"{slot.key} is what was taken of {pax_type}"
+    assert not +held
+    assert not +sold
+
+
+def _slots(items: Iterable[RawItem]) -> list[Slot]:
+    """Return the slots among items; what is known of a day as a whole is none."""
+    return [read_slot(item) for item in items if is_slot(key_of(item)) and key_of(item).sk != "-"]
 
 
 def _check_limits(items: Iterable[RawItem], records: Iterable[ReservationItem], most: Mapping[str, int]) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from holdfast.catalogue.events.facts import TicketTypeFacts
 from holdfast.catalogue.events.lines import BestSeats, NamedSeats
+from holdfast.catalogue.experiences.lines import SlotRoom
 from holdfast.catalogue.listings import listings
 from holdfast.catalogue.listings.lines import ListingRoom
 from holdfast.catalogue.products import stock
@@ -115,6 +116,7 @@ class Shop:
             "best_available": BestSeats(ticket_types),
             "listing": ListingRoom(),
             "venue": self.hall,
+            "slot": SlotRoom(store, self.clock),
         }
         self._numbers = count()
         self.machines = machines_of(self.engine)

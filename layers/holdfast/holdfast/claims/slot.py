@@ -7,8 +7,9 @@ conditions cannot add, and is negative once the partner has fewer places left th
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import astuple, dataclass
+from functools import partial
 
 from holdfast.claims.changes import CounterChange
 from holdfast.platform.dynamodb import RawItem
@@ -16,6 +17,9 @@ from holdfast.platform.tables import Key
 
 AVAILABLE, HELD, SOLD, PARTNER, COUNTED = "available", "held", "sold", "partner", "counted"
 COUNTERS = (AVAILABLE, HELD, SOLD, PARTNER, COUNTED)
+
+RETURNED = "returned"
+"""What counts the places that were ever taken back: not there before the first."""
 
 
 @dataclass(frozen=True)
@@ -66,13 +70,17 @@ class PaxTerms:
 
 @dataclass(frozen=True)
 class Counters:
-    """The counters of a slot, or of one pax type of it."""
+    """The counters of a slot, or of one pax type of it.
+
+    `returned` rises with every place that is taken back: `sold` alone does not tell how many were sold since.
+    """
 
     available: int
     held: int
     sold: int
     partner: int
     counted: int
+    returned: int = 0
 
 
 @dataclass(frozen=True)
@@ -129,15 +137,19 @@ def read_slot(raw: RawItem) -> Slot:
         end_time=raw["end_time"]["S"] if "end_time" in raw else None,
         currency=raw["currency"]["S"],
         pax=pax,
-        whole=Counters(*(int(raw[name]["N"]) for name in COUNTERS)),
-        by_type={
-            terms.type: Counters(*(int(raw[counter(name, terms.type)]["N"]) for name in COUNTERS)) for terms in pax
-        },
+        whole=_counters(raw, lambda name: name),
+        by_type={terms.type: _counters(raw, partial(counter, pax_type=terms.type)) for terms in pax},
         asked_at=int(raw["asked_at"]["N"]),
         starts_at=int(raw["starts_at"]["N"]),
         first_seen_at=int(raw["first_seen_at"]["N"]),
         changed_at=int(raw["changed_at"]["N"]),
     )
+
+
+def _counters(raw: RawItem, named: Callable[[str], str]) -> Counters:
+    """Return the counters of which an item says each under the name that `named` makes of its own."""
+    returned = raw.get(named(RETURNED), {"N": "0"})
+    return Counters(*(int(raw[named(name)]["N"]) for name in COUNTERS), returned=int(returned["N"]))
 
 
 def pax_text(pax: tuple[PaxTerms, ...]) -> str:
@@ -182,7 +194,8 @@ def release(key: Key, pax_type: str, places: int) -> CounterChange:
 
 def take_back(key: Key, pax_type: str, places: int) -> CounterChange:
     """Return the change that puts so many sold places on sale again."""
-    return _change(key, SOLD, AVAILABLE, pax_type, places)
+    returned = CounterChange(key, {RETURNED: places, counter(RETURNED, pax_type): places})
+    return _change(key, SOLD, AVAILABLE, pax_type, places).merged(returned)
 
 
 def _change(key: Key, source: str, target: str, pax_type: str, places: int) -> CounterChange:

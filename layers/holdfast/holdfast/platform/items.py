@@ -236,9 +236,10 @@ class SlotItem(Item):
     Every change of `on_sale`, `start_time`, `end_time`, `currency` and `pax` (JSON text, see `claims.slot`) raises
     `revision`. `partner` is what the partner last said is left, `counted` how many of our own sales that number had in
     it; `available + held + sold = partner + counted` at all times, where `available` is negative once the partner has
-    fewer left than we hold and sold. A pax type's counters have the same names with `#` and the type appended. What the
-    partner said when asked at `asked_at` (ms) is in here, and nothing older is taken in any more. It begins at
-    `starts_at` (ms), and is kept for more than a year after.
+    fewer left than we hold and sold. `returned` is how many sold places were ever put on sale again. A pax type's
+    counters have the same names with `#` and the type appended. What the partner said when asked at `asked_at` (ms) is
+    in here, and nothing older is taken in any more. It begins at `starts_at` (ms), and is kept for more than a year
+    after.
     """
 
     revision = IntegerAttribute()
@@ -252,6 +253,7 @@ class SlotItem(Item):
     sold = IntegerAttribute()
     partner = IntegerAttribute()
     counted = IntegerAttribute()
+    returned = IntegerAttribute(null=True)
     asked_at = IntegerAttribute()
     starts_at = IntegerAttribute()
     first_seen_at = IntegerAttribute()
@@ -262,14 +264,16 @@ class SlotItem(Item):
 class SlotDayItem(Item):
     """What is known of an experience's day as a whole: when the partner was last asked, and what it said beside.
 
-    `digest` is that of the partner's last answer, `aside` the JSON text of fields that we know nothing of, `rejected`
-    that of slots that could not be taken in and why.
+    Whoever changes the day's slots first writes in here when it asked (`asked_at`, ms), and every change of a slot
+    insists on that, so that an older answer never overwrites a newer one. What was said when asked at `synced_at` is
+    taken in whole; `digest` is that of the answer, as long as nobody else has begun to change the day. `aside` is the
+    JSON text of fields that we know nothing of, `rejected` that of slots that could not be taken in and why.
     """
 
     asked_at = IntegerAttribute()
-    synced_at = IntegerAttribute()
-    first_seen_at = IntegerAttribute()
-    digest = UnicodeAttribute()
+    synced_at = IntegerAttribute(null=True)
+    first_seen_at = IntegerAttribute(null=True)
+    digest = UnicodeAttribute(null=True)
     aside = UnicodeAttribute(null=True)
     rejected = UnicodeAttribute(null=True)
     ttl = IntegerAttribute()
@@ -278,12 +282,15 @@ class SlotDayItem(Item):
 class DaySummaryItem(Item):
     """An experience's day in short: the lowest payable price of what can still be had; no price where nothing can.
 
-    Its sort key is the date; `version` rises with every write.
+    Its sort key is the date, in the time zone called `zone`; `version` rises with every write. `short` is the JSON text
+    of by how many places each slot falls short, by slot id.
     """
 
     final_minor = IntegerAttribute(null=True)
     original_minor = IntegerAttribute(null=True)
     currency = UnicodeAttribute(null=True)
+    short = UnicodeAttribute(null=True)
+    zone = UnicodeAttribute()
     synced_at = IntegerAttribute()
     version = IntegerAttribute()
     ttl = IntegerAttribute()
