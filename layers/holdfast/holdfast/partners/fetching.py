@@ -25,8 +25,6 @@ from holdfast.platform.retries import Retries
 from holdfast.platform.sync_items import LimiterItem, SyncControlItem
 from holdfast.platform.tables import Keys
 
-_NOT_SENT = "not_sent"
-
 _logger = logger()
 _B = TypeVar("_B")
 
@@ -170,8 +168,7 @@ class Fetcher(Generic[_B]):
             return Outcome.LIMITED
         except PartnerFailed as failure:
             again = not_before(failures + 1, self.clock.now(), self.retries.chance())
-            is_products = failure.code != _NOT_SENT
-            self.sheets.failed(message, task.run_id, failure.code, failure.reason, again, is_products)
+            self.sheets.failed(message, task.run_id, failure.code, failure.reason, again, True)
             self._warn(message, failure.code)
             return Outcome.FAILED
         changed = self.keep(product, message.date, before, inventory, grant, task.definition)
