@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from holdfast.claims.slot import OfferedPax
@@ -272,6 +272,7 @@ def _slots(draw: st.DrawFn) -> Any:
     return told
 
 
+@settings(deadline=None)
 @given(st.lists(_slots(), max_size=5))
 @example([{"providerSlotId": "\ud800"}])
 @example([slot() | {"\ud800": 1}])
@@ -295,6 +296,7 @@ def test_whatever_is_answered_good_slots_are_taken_and_every_other_is_rejected_w
     assert read_inventory(json.dumps([*told, *good]).encode(), SAMPLE_DATE).slots == found.slots
 
 
+@settings(deadline=None)
 @given(
     st.binary(max_size=200) | st.text(max_size=100).map(str.encode) | _JSON.map(lambda told: json.dumps(told).encode())
 )

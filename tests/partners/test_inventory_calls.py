@@ -253,12 +253,16 @@ def test_whatever_comes_over_the_connection_is_one_of_the_failures(answer: bytes
         assert failed(at(url)) == code
 
 
-def test_nobody_there_is_unreachable() -> None:
+def test_nobody_there_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_about: Any, **_more: Any) -> Any:
+        raise socket.gaierror(socket.EAI_NONAME, "no such name")
+
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     assert failed(at(f"http://127.0.0.1:{port}")) == "unreachable"
-    assert failed(at("http://no-such-name.invalid")) == "unreachable"
     assert failed(at("http://127.0.0.1:99999")) == "unreachable"
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    assert failed(at("https://no-such-name.example")) == "unreachable"
 
 
 def test_rule_19_a_request_that_would_be_sent_too_late_is_not_sent(partner: PartnerServer) -> None:
