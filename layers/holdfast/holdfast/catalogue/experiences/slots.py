@@ -1,0 +1,296 @@
+"""A day's slots, kept as the partner says they are (PROTOCOL.md 18).
+
+Whoever changes a day's slots first writes into the day's header when it asked, if nobody has who asked later, and reads
+the slots after that. Each change of a slot is one transaction that insists on the header still saying so: what was
+asked for earlier, or before the experience was taken off sale, changes nothing any more. Everything else comes after
+the slots, the header's digest last; whoever is killed in between has it done by the next answer.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from pynamodb.expressions.update import Action
+
+from holdfast.catalogue.experiences import experiences, numbers, summaries
+from holdfast.catalogue.experiences.numbers import Asked, kept_until
+from holdfast.catalogue.experiences.summaries import read_day
+from holdfast.claims.slot import OfferedSlot, Slot, read_slot
+from holdfast.platform.clock import to_datetime
+from holdfast.platform.dynamodb import Cancelled, Contended, Update, read
+from holdfast.platform.errors import Busy
+from holdfast.platform.items import DaySummaryItem, ExperienceItem, SlotDayItem
+from holdfast.platform.logs import logger
+from holdfast.platform.tables import Key, Keys
+from holdfast.reservations.engine import Engine
+
+MOST_ASIDE = 2_000
+"""Characters of JSON of fields that nobody here knows, and of what was rejected, each, that are kept of a day.
+
+The header that they are in is paid for with each change of a slot.
+"""
+
+_MOST_REASON = 200
+_DAYS_CLOSED = 33
+"""The days from yesterday on that are closed, though nothing is known of them yet: an answer may be on its way."""
+
+_FURTHEST_DATE = "9999-12-31"
+_MOST_DATES = 1_000
+
+_logger = logger()
+
+
+@dataclass(frozen=True)
+class DayBefore:
+    """A day's slots by id, as they were before the partner was asked."""
+
+    slots: Mapping[str, Slot]
+
+
+class _Superseded(Exception):
+    """Somebody who asked later has begun to change the day."""
+
+
+@dataclass(frozen=True)
+class _Day:
+    """A day that is being changed, by somebody who asked at `asked_at` (ms)."""
+
+    engine: Engine
+    keys: Keys
+    experience_id: str
+    date: str
+    asked_at: int
+
+    @property
+    def header(self) -> Key:
+        return self.keys.slot_day(self.experience_id, self.date)
+
+    def read(self) -> summaries.Day:
+        return read_day(self.engine.store, self.keys, self.experience_id, self.date)
+
+    def is_still_ours(self) -> Update:
+        """Return the write that changes nothing, and insists on nobody having begun who asked later."""
+        actions = [SlotDayItem.asked_at.set(self.asked_at)]
+        return Update(self.header, actions, SlotDayItem.asked_at == self.asked_at)
+
+
+def look(engine: Engine, tenant: str, experience_id: str, date: str) -> DayBefore:
+    """Return the day as it is before the partner is asked: what was sold by then, its numbers may have in them."""
+    day = read_day(engine.store, Keys(tenant), experience_id, date)
+    return DayBefore({slot.key.sk: slot for slot in day.slots})
+
+
+def keep(
+    engine: Engine,
+    tenant: str,
+    experience_id: str,
+    date: str,
+    before: DayBefore,
+    slots: Sequence[OfferedSlot],
+    *,
+    may_close: bool,
+    digest: str,
+    rejected: Sequence[tuple[str | None, str]],
+    asked_at: int,
+    zone: ZoneInfo,
+    contains_our_sales: bool,
+) -> bool:
+    """Take in what a partner answered when asked at `asked_at` (ms); return whether any slot changed.
+
+    `digest` is that of the answer, whose `slots` could be read and whose `rejected` ones (id and reason) stay as they
+    are. Slots that are not in it are closed if they `may_close`. Nothing is taken in of an answer that is older than
+    one that was, nor of an experience that is not sold on that day (any more). Raises Busy and Unavailable: whatever
+    is left is done by the next answer, or by the same one once more.
+    """
+    day = _Day(engine, Keys(tenant), experience_id, date, asked_at)
+    said = None if contains_our_sales else f"{digest}/{zone.key}"
+    if said is not None and _said_before(day, said):
+        summaries.seen_again(engine, day.keys, experience_id, date, asked_at)
+        return False
+    if not _begin(day):
+        return False
+    if not _is_sold(experiences.find(engine.store, tenant, experience_id), date):
+        return False
+    changed = 0
+    try:
+        asked = Asked(asked_at, date, zone, engine.clock.now())
+        known = {slot.key.sk: slot for slot in day.read().slots}
+        crowded = [slot.slot_id for slot in slots if not numbers.has_room(known.get(slot.slot_id), slot)]
+        rejected = [*rejected, *((slot_id, "it has had too many pax types") for slot_id in crowded)]
+        for offered in slots:
+            if offered.slot_id not in crowded:
+                changed += _offer(day, offered, known.get(offered.slot_id), before, asked, contains_our_sales)
+        stays = {slot.slot_id for slot in slots} | {slot_id for slot_id, _ in rejected}
+        if may_close:
+            changed += _close(day, [slot for slot_id, slot in known.items() if slot_id not in stays])
+        summaries.refresh(engine, day.keys, experience_id, date, synced_at=asked_at, zone=zone.key)
+        _finish(day, said, slots, rejected)
+    except _Superseded:
+        _logger.info("a newer answer came first", extra={"tenant": tenant, "experience_id": experience_id})
+    return changed > 0
+
+
+def close(engine: Engine, item: ExperienceItem) -> None:
+    """Take an experience's slots off sale, from yesterday on, on all days on which it is not sold (any more).
+
+    Answers that are on their way are not taken in any more. It can be repeated, and goes on where it ended. Raises Busy
+    and Unavailable.
+    """
+    keys = Keys(item.pk.partition("#")[0])
+    first = to_datetime(engine.clock.now()).date() - timedelta(days=1)
+    dates = {(first + timedelta(days=number)).isoformat() for number in range(_DAYS_CLOSED + 1)}
+    dates |= _dates_known(engine, keys, item.experience_id, first)
+    for each in sorted(dates):
+        if not _is_sold(item, each):
+            _close_day(engine, keys, item.experience_id, each)
+
+
+def _close_day(engine: Engine, keys: Keys, experience_id: str, date: str) -> None:
+    """Take all slots of a day off sale, and let no answer put them on again that was asked for until now."""
+    asked_at = engine.clock.now()
+    day = _Day(engine, keys, experience_id, date, asked_at)
+    while not _begin(day):
+        header = engine.store.get(SlotDayItem, day.header)
+        asked_at = max(asked_at, header.asked_at if header else 0) + 1
+        day = _Day(engine, keys, experience_id, date, asked_at)
+    known = day.read().slots
+    try:
+        _close(day, known)
+    except _Superseded:
+        # It is sold again by now.
+        return
+    if known:
+        summaries.refresh(engine, keys, experience_id, date)
+
+
+def _dates_known(engine: Engine, keys: Keys, experience_id: str, first: date) -> set[str]:
+    """Return the dates from `first` on of which anything was ever known."""
+    partition = keys.day_summaries(experience_id)
+    page = engine.store.query_between(partition, first.isoformat(), _FURTHEST_DATE, limit=_MOST_DATES)
+    return {read(DaySummaryItem, raw).sk for raw in page.items}
+
+
+def _is_sold(item: ExperienceItem | None, day: str) -> bool:
+    return item is not None and item.enabled and date.fromisoformat(day).isoweekday() in item.weekdays
+
+
+def _said_before(day: _Day, said: str) -> bool:
+    """Return whether the partner said the same before, and nothing became of the day since; then that is stamped."""
+    stamps: list[Action] = [SlotDayItem.asked_at.set(day.asked_at), SlotDayItem.synced_at.set(day.asked_at)]
+    condition = (SlotDayItem.digest == said) & (SlotDayItem.asked_at <= day.asked_at)
+    return _stamped(day, Update(day.header, stamps, condition))
+
+
+def _begin(day: _Day) -> bool:
+    """Write that the day is being changed by what was asked for then; return whether nobody has who asked later."""
+    actions: list[Action] = [
+        SlotDayItem.asked_at.set(day.asked_at),
+        SlotDayItem.digest.remove(),
+        SlotDayItem.ttl.set(_day_kept_until(day)),
+    ]
+    condition = SlotDayItem.pk.does_not_exist() | (SlotDayItem.asked_at <= day.asked_at)
+    return _stamped(day, Update(day.header, actions, condition))
+
+
+def _finish(
+    day: _Day, said: str | None, slots: Sequence[OfferedSlot], rejected: Sequence[tuple[str | None, str]]
+) -> None:
+    """Write what was said beside, and that all of it is taken in; raises _Superseded."""
+    asides = [[slot.slot_id, slot.aside] for slot in slots if slot.aside]
+    reasons = [[slot_id, reason[:_MOST_REASON]] for slot_id, reason in rejected]
+    actions: list[Action] = [
+        SlotDayItem.synced_at.set(day.asked_at),
+        SlotDayItem.first_seen_at.set(SlotDayItem.first_seen_at | day.engine.clock.now()),
+        SlotDayItem.digest.remove() if said is None else SlotDayItem.digest.set(said),
+        SlotDayItem.aside.set(_as_far_as_it_goes(asides)) if asides else SlotDayItem.aside.remove(),
+        SlotDayItem.rejected.set(_as_far_as_it_goes(reasons)) if reasons else SlotDayItem.rejected.remove(),
+    ]
+    if not _stamped(day, Update(day.header, actions, SlotDayItem.asked_at == day.asked_at)):
+        raise _Superseded
+
+
+def _stamped(day: _Day, update: Update) -> bool:
+    """Write into the day's header; return whether its condition held. Raises Busy."""
+    for attempt in day.engine.retries:
+        try:
+            day.engine.store.write(update)
+        except Contended:
+            day.engine.retries.wait(attempt)
+        except Cancelled:
+            return False
+        else:
+            return True
+    raise Busy
+
+
+def _offer(
+    day: _Day, offered: OfferedSlot, known: Slot | None, before: DayBefore, asked: Asked, contains_our_sales: bool
+) -> bool:
+    """Have a slot say what the partner says of it; return whether it said anything else. Raises _Superseded, Busy."""
+    key = day.keys.slot(day.experience_id, day.date, offered.slot_id)
+
+    def change(slot: Slot | None) -> Update | None:
+        if slot is None:
+            return numbers.added(key, offered, asked)
+        counted = numbers.counted_of(before.slots.get(offered.slot_id), slot) if contains_our_sales else {}
+        return numbers.renewed(slot, offered, asked, counted)
+
+    return _changed(day, key, known, change)
+
+
+def _close(day: _Day, slots: Sequence[Slot]) -> int:
+    """Take slots off sale; return how many were on it. Raises _Superseded and Busy."""
+    now = day.engine.clock.now()
+
+    def change(slot: Slot | None) -> Update | None:
+        return None if slot is None else numbers.closed(slot, day.asked_at, now)
+
+    return sum(_changed(day, slot.key, slot, change) for slot in slots)
+
+
+def _changed(day: _Day, key: Key, known: Slot | None, change: Callable[[Slot | None], Update | None]) -> bool:
+    """Make a change of a slot, worked out anew of whatever another writer left; return whether there was any.
+
+    A change that was made though its answer was lost is known by when it was asked for (PROTOCOL.md 8).
+    """
+    tried = False
+    for attempt in day.engine.retries:
+        update = change(known)
+        if update is None:
+            return tried and known is not None and known.asked_at == day.asked_at
+        tried = True
+        writes = [day.is_still_ours(), update]
+        try:
+            day.engine.store.transact(writes)
+        except Contended:
+            day.engine.retries.wait(attempt)
+        except Cancelled as refusal:
+            seen = refusal.seen(writes)
+            if day.header in seen:
+                raise _Superseded from refusal
+            if key in seen:
+                known = read_slot(seen[key]) if seen[key] else None
+            day.engine.retries.wait(attempt)
+        else:
+            return True
+    raise Busy
+
+
+def _day_kept_until(day: _Day) -> int:
+    begins = round(datetime.fromisoformat(day.date).replace(tzinfo=UTC).timestamp() * 1000)
+    return kept_until(day.engine.clock.now(), begins)
+
+
+def _as_far_as_it_goes(listed: Sequence[object]) -> str:
+    """Return a list's JSON text, without its last entries where it would be too long."""
+    texts: list[str] = []
+    left = MOST_ASIDE
+    for entry in listed:
+        text = json.dumps(entry, separators=(",", ":"), ensure_ascii=False)
+        left -= len(text) + 1
+        if left < 0:
+            break
+        texts.append(text)
+    return f"[{','.join(texts)}]"
