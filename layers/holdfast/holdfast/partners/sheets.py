@@ -35,7 +35,7 @@ KEPT_SECONDS = 60 * 86_400
 MOST_REJECTED = 20
 """Slots of one answer that could not be taken in and are reported: a partner that changed its format rejects all."""
 
-_PLANNED_AT_ONCE = 25
+PLANNED_AT_ONCE = 25
 """Sheets that one transaction plans."""
 
 _SYNCED, _WANTED, _QUEUED, _TAKEN, _TAKER = "synced", "wanted", "queued", "taken", "taker"
@@ -132,7 +132,7 @@ class Sheets:
         The dates must not be wanted yet as the sheets say. False where any sheet was planned by another meanwhile, or
         others were in the way: read again, and plan anew.
         """
-        assert len(dates) <= _PLANNED_AT_ONCE, "too many sheets for one transaction"
+        assert len(dates) <= PLANNED_AT_ONCE, "too many sheets for one transaction"
         tenant = dates[0][0].tenant
         planned = sum(len(of_sheet) for _, of_sheet in dates)
         writes: list[Write] = [_planned(sheet, of_sheet, run_id) for sheet, of_sheet in dates]

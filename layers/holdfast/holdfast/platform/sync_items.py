@@ -32,14 +32,16 @@ class SyncControlItem(Item):
 class SyncRunItem(Item):
     """One run of a tenant's synchronisation: what set it off, and what became of its pairs.
 
-    `kind` is today, week, month or manual; `days` are those of a manual one. `planned` pairs are this run's own,
-    `merged` ones were waiting for an earlier run already. Of its own, `fetched` were answered, `changed` of these
-    with news, and each attempt that failed is counted in `failed`; a pair that is not wanted any more is `dropped`.
+    `kind` is today, week, month, manual or onboarding; `days` are those of a manual one. `planned` pairs are this run's
+    own, `merged` ones were waiting for an earlier run already; from `planned_at` on both are final. Of its own,
+    `fetched` were answered, `changed` of these with news, and each attempt that failed is counted in `failed`; a pair
+    that is not wanted any more is `dropped`.
     """
 
     kind = UnicodeAttribute()
     days = IntegerAttribute(null=True)
     started_at = IntegerAttribute()
+    planned_at = IntegerAttribute(null=True)
     last_at = IntegerAttribute(null=True)
     planned = IntegerAttribute(default=0)
     merged = IntegerAttribute(default=0)
