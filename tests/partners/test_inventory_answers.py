@@ -136,6 +136,11 @@ def test_a_slot_that_lies_is_rejected_alone_with_the_field_that_is_wrong(wrong: 
     assert field in rejected.reason
 
 
+def test_a_slot_in_a_currency_that_nobody_pays_in_is_rejected_alone() -> None:
+    rejected = rejected_alone(json.loads(json.dumps(slot()).replace("SGD", "XXX")))
+    assert (rejected.slot_id, rejected.reason) == ("ab12", "currencyCode: not a currency")
+
+
 @pytest.mark.parametrize(
     "wrong", [None, 7, "slot", [], [slot()], {}, {"providerSlotId": 12}, slot() | {"providerSlotId": None}]
 )
@@ -184,11 +189,11 @@ def test_nothing_of_an_answer_is_repeated_in_a_reason() -> None:
 
 
 def test_unknown_fields_are_kept_aside_with_numbers_as_texts_where_they_are_no_integers() -> None:
-    told = slot(meetingPoint={"lat": 1.25, "names": ["quay", None]}) | {"slot_id": "theirs"}
+    told = slot(meetingPoint={"lat": 1.25, "lon": float("nan"), "names": ["quay", None]}) | {"slot_id": "theirs"}
     told["paxAvailability"] = [with_pax(height=1.1)["paxAvailability"][0]]
     assert only(read(told)).aside == {
         "variantId": 122,
-        "meetingPoint": {"lat": "1.25", "names": ["quay", None]},
+        "meetingPoint": {"lat": "1.25", "lon": "NaN", "names": ["quay", None]},
         "slot_id": "theirs",
         "paxAvailability": {"ADULT_12~99": {"height": "1.1", "price": {"discount": 0}}},
     }
