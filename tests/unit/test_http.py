@@ -415,7 +415,7 @@ def test_every_header_that_answers_have_may_be_read_by_pages(few: str) -> None:
     request = {"headers": {"Origin": PAGE}}
     exposed = answered(lambda _: {}, request)["multiValueHeaders"]["Access-Control-Expose-Headers"][0].split(", ")
     refused = http._headers_of(TooManyRequests(1, 60, 1)) | http._headers_of(errors.Unauthorized())
-    assert set(exposed) >= {*refused, *http._headers_of(http.MethodNotAllowed(["GET"])), "X-Next"}
+    assert set(exposed) >= {*refused, *http._headers_of(http.MethodNotAllowed(["GET"])), "X-Next", "Age", "ETag"}
 
 
 @pytest.mark.parametrize("page", OTHER_PAGES)
@@ -463,6 +463,7 @@ def test_a_page_that_is_let_in_may_send_what_the_address_takes(origins: str, add
         "authorization",
         "content-type",
         "idempotency-key",
+        "if-none-match",
         "prefer",
         "x-captcha-token",
         "x-idempotency-key",

@@ -68,6 +68,13 @@ TicketTypeId = _number_id("a ticket type of an event")
 VenueId = _number_id("a venue")
 ExperienceId = _number_id("an experience")
 
+PartnerProductId = Annotated[
+    StrictStr,
+    BeforeValidator(_number_as_text),
+    Field(pattern=_SLOT, description="What the partner calls its product, as text or as a number.", examples=["15"]),
+    _text_or_number(_SLOT),
+]
+
 SeatLabel = Annotated[
     StrictStr,
     BeforeValidator(_number_as_text),
@@ -126,6 +133,15 @@ Instant = Annotated[
 ]
 """A moment as a client writes it, whatever the time zone."""
 
+SlotDateInQuery = Annotated[
+    str,
+    Query(
+        alias="date", pattern=_DATE, description="A date, as it is where the experience is.", examples=["2025-03-23"]
+    ),
+    AfterValidator(_real_date),
+]
+
+ExperienceInPath = Annotated[str, Path(pattern=_ID, description="An experience's id.", examples=["15"])]
 ProductInPath = Annotated[str, Path(pattern=_ID, description="A product's id.", examples=["1"])]
 UserInPath = Annotated[str, Path(pattern=_USER, description="A user's id.", examples=["alice"])]
 UserInQuery = Annotated[
@@ -156,6 +172,15 @@ def _key_header() -> Any:
 
 RequiredKey = Annotated[str, _key_header()]
 OptionalKey = Annotated[str | None, _key_header()]
+
+IfNoneMatch = Annotated[
+    str | None,
+    Header(
+        alias="If-None-Match",
+        description="The `ETag` of an answer that the client has: the same is answered with 304 and no body.",
+        examples=['"0123456789abcdef0123456789abcdef"'],
+    ),
+]
 
 
 def _plain_decimal(value: Any) -> Any:

@@ -5,10 +5,13 @@ Whatever happens, a handler returns an answer: an exception that left it would s
 
 import base64
 import json
+import re
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from email.utils import formatdate
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
@@ -55,6 +58,12 @@ _CONFLICT = "conflict"
 
 JSON = "application/json"
 
+FRESH_SECONDS = 10
+"""How long an answer that may be kept is good, after the moment that it was given at."""
+
+_ENTITY_TAG = re.compile(r'(?:W/)?("[!#-~\x80-\xff]*")')
+
+_T = TypeVar("_T")
 Event = dict[str, Any]
 Answer = dict[str, Any]
 
@@ -133,15 +142,16 @@ _HEADERS = {
 
 _SHOWN_TO_PAGES = {
     "Access-Control-Expose-Headers": [
-        "Allow, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Retry-After, WWW-Authenticate, X-Next, "
-        "X-Request-Id"
+        "Age, Allow, ETag, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Retry-After, WWW-Authenticate, "
+        "X-Next, X-Request-Id"
     ],
 }
 """What an answer to a page of another origin has besides: the headers that the page's scripts may read."""
 
 _LET_TO_PAGES = {
     "Access-Control-Allow-Headers": [
-        "Authorization, Content-Type, Idempotency-Key, Prefer, X-Captcha-Token, X-Idempotency-Key, X-Tenant-Id"
+        "Authorization, Content-Type, Idempotency-Key, If-None-Match, Prefer, X-Captcha-Token, X-Idempotency-Key, "
+        "X-Tenant-Id"
     ],
     "Access-Control-Max-Age": ["7200"],
 }
@@ -264,12 +274,16 @@ def answers(
     *errors: type[HoldfastError],
     conflict: int = 409,
     adding: "type[BaseModel] | None" = None,
+    is_conditional: bool = False,
 ) -> "dict[int, OpenAPIResponse]":
     """Return what a route declares of its answers: the one hoped for, and the errors beyond those of every route.
 
-    `adding` is what the bodies of refusals by state carry besides. The API document is completed from this.
+    `adding` is what the bodies of refusals by state carry besides. A route that `is_conditional` may answer that
+    nothing changed. The API document is completed from this.
     """
     declared: dict[int, OpenAPIResponse] = {status: {"description": hoped_for}}
+    if is_conditional:
+        declared[304] = {"description": "What the client has is what would be answered."}
     for error_status in sorted({status_of(error, conflict) for error in errors}):
         here = [error for error in errors if status_of(error, conflict) == error_status]
         content: OpenAPIResponseContentModel = {"examples": {error.code: {"summary": error.sentence} for error in here}}
@@ -277,6 +291,28 @@ def answers(
             content["model"] = adding
         declared[error_status] = {"description": "", "content": {JSON: content}}
     return declared
+
+
+def conditional(shown: _T, known: str | None, as_of: int | None, now: int) -> Response[_T]:
+    """Return the answer that shows a model, or models, as they were `as_of` (ms), for its caller to keep a moment.
+
+    `known` is the request's If-None-Match: who has the very same answer is told so, and not sent it again (RFC 9110,
+    9111). Freshness counts from the answer's Age. Where `as_of` is None, nobody knows how old it is.
+    """
+    from pydantic_core import to_json
+
+    tag = f'"{sha256(to_json(shown)).hexdigest()[:32]}"'
+    age = None if as_of is None else max(0, now - as_of) // 1000
+    headers: dict[str, str | list[str]] = {
+        "Cache-Control": f"private, max-age={(age or 0) + FRESH_SECONDS}",
+        "ETag": tag,
+        "Vary": "Authorization",
+    }
+    if as_of is not None:
+        headers |= {"Age": str(age), "Last-Modified": formatdate(as_of // 1000, usegmt=True)}
+    if known is not None and (known.strip() == "*" or tag in _ENTITY_TAG.findall(known)):
+        return Response(304, None, None, headers)
+    return Response(200, JSON, shown, headers)
 
 
 def caller_of(app: APIGatewayRestResolver) -> Caller:
