@@ -73,7 +73,7 @@ class Storm:
         """Let so many buyers come, `behave` each, through all clients at once, `apart` ms one after the other."""
         waiting = iter(range(buyers))
         lock = threading.Lock()
-        ready = threading.Barrier(CLIENTS)
+        ready = threading.Barrier(len(self.clients))
 
         def work(client: Client) -> None:
             ready.wait()
@@ -85,7 +85,7 @@ class Storm:
                 self.clock.forward(int((number + 1) * apart) - int(number * apart))
                 behave(client)
 
-        with ThreadPoolExecutor(CLIENTS) as threads:
+        with ThreadPoolExecutor(len(self.clients)) as threads:
             for done in [threads.submit(work, client) for client in self.clients]:
                 done.result()
 
@@ -118,13 +118,13 @@ class Client:
             lengths=HoldLengths(HOLD_SECONDS),
         )
         self.calls = Calls(self.shop.store)
-        self.calls.always(self._weather)
+        self.calls.always(self.weather)
         self.tally: Counter[str] = Counter()
         self.left: list[Key] = []
         self.number = number
         self._keys = iter(range(1_000_000))
 
-    def _weather(self, call: Call) -> Answer:
+    def weather(self, call: Call) -> Answer:
         """Let one write in fifty meet another writer, a throttle or silence."""
         trouble = self.chance.choice([conflict, throttled, silence_after])
         if call.operation == "TransactWriteItems" and self.chance.random() < 0.02:
