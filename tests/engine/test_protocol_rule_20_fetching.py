@@ -8,6 +8,7 @@ import pytest
 
 from holdfast.partners.breaker import FIRST_WAIT
 from holdfast.partners.fetching import Outcome
+from holdfast.partners.limiter import Limiter
 from holdfast.partners.port import Inventory, Partner
 from holdfast.platform.dynamodb import Store
 from holdfast.platform.errors import Busy, Unavailable
@@ -15,6 +16,7 @@ from holdfast.platform.queues import SyncMessage
 from tests.engine.faults import Answer, Call, Calls, Crash, error, throttled
 from tests.engine.shop import ManualClock
 from tests.engine.syncing import ENOUGH, TENANT, Syncing, all_done
+from tests.partner.arrivals import most_in_window
 from tests.partner.server import PartnerServer
 
 _R = TypeVar("_R")
@@ -313,6 +315,33 @@ def test_rule_20_a_429_drops_what_others_have_reserved(syncing: Syncing, clock: 
     assert syncing.fetcher(sleep=sleep).work(message, 1, clock.now() + ENOUGH) is Outcome.FETCHED
     assert [arrival.status for arrival in syncing.server.log] == [200, 429, 200]
     assert syncing.server.log[-1].at >= reset
+
+
+@pytest.mark.parametrize("shares_a_limiter", [True, False])
+def test_each_schedule_limits_itself_so_together_they_break_the_limit(
+    syncing: Syncing, clock: ManualClock, shares_a_limiter: bool
+) -> None:
+    """WIRE.md, section 5: three schedules and a manual run in turn, each in functions of its own.
+
+    With one limiter for all they keep to 30 in 60 s by the partner's log, however many there are; were it one for each,
+    they would not, and the partner would refuse them.
+    """
+    schedules = ("today", "week", "month", "manual")
+    fetchers = {schedule: syncing.fetcher() for schedule in schedules}
+    if not shares_a_limiter:
+        for schedule, fetcher in fetchers.items():
+            own = Limiter(syncing.store, schedule, clock, syncing.retries)
+            fetcher.limiters = lambda _, own=own: own  # type: ignore[misc]
+    for number in range(16):
+        for schedule, fetcher in fetchers.items():
+            experience = f"{schedule}-{number}"
+            syncing.server.say(experience, syncing.today, [])
+            fetcher.work(syncing.queue(experience), 1, clock.now() + ENOUGH)
+    statuses = [arrival.status for arrival in syncing.server.log]
+    most = most_in_window(syncing.server.log, 60)
+    assert (most <= 30, 429 not in statuses) == (shares_a_limiter, shares_a_limiter)
+    if shares_a_limiter:
+        assert len(statuses) == len(schedules) * 16
 
 
 def unanswered(_: Call) -> Answer:
