@@ -63,12 +63,25 @@ TAGS = {
     "marketplace": "Tickets that people resell to one another, and orders for them.",
     "venues": "Halls: opened, priced, closed for a time, and when they are free.",
     "bookings": "Halls, booked from one moment up to another, by nobody else.",
+    "experiences": "Partners' products: put up, changed, and what of their slots can be had.",
+    "sync": "The synchronisation with partners: begun, paused, watched.",
     "users": "Who is known to a tenant, by phone or by an account; invitations, and their personal data.",
     "operations": "How the service is.",
     "documentation": "This document.",
 }
 
 Json = dict[str, Any]
+
+_HEADERS_IN = {name.lower(): name for name in (KEY_HEADER, "If-None-Match")}
+"""How headers of requests are spelt, by how Powertools spells them."""
+
+_OF_CONDITIONAL_ANSWERS = {
+    "ETag": "EntityTag",
+    "Cache-Control": "CacheControl",
+    "Last-Modified": "LastModified",
+    "Age": "Age",
+}
+"""The headers of what is answered to those who may have it already."""
 
 TENANT_HEADER: Json = {
     "name": "X-Tenant-Id",
@@ -184,8 +197,7 @@ def _completed(path: str, method: str, operation: Json, schemas: dict[str, Json]
     access = ROUTES[path][method.upper()]
     operation = operation | _access(route, access)
     for parameter in operation.get("parameters", []):
-        if parameter["name"] == KEY_HEADER.lower():
-            parameter["name"] = KEY_HEADER
+        parameter["name"] = _HEADERS_IN.get(parameter["name"], parameter["name"])
         _not_null(parameter["schema"])
         parameter["schema"].pop("description", None)
     for code, parameter in ((http.TenantRequired.code, TENANT_HEADER), (CaptchaRequired.code, CAPTCHA_HEADER)):
@@ -201,9 +213,13 @@ def _completed(path: str, method: str, operation: Json, schemas: dict[str, Json]
         if "ValidationError" not in str(response)
     }
     hoped_for = {status: response for status, response in declared.items() if response["description"]}
+    # Powertools gives every response a body, and this one has none.
+    hoped_for.get("304", {}).pop("content", None)
     for response in hoped_for.values():
         response["headers"] = {"X-Request-Id": header("RequestId")}
-        for content in response["content"].values():
+        if "304" in hoped_for:
+            response["headers"] |= {name: header(known) for name, known in _OF_CONDITIONAL_ANSWERS.items()}
+        for content in response.get("content", {}).values():
             if "examples" in content:
                 continue
             content["example"] = example_of(content["schema"], schemas, f"the answer of {method} {path}")

@@ -49,6 +49,11 @@ REFUSALS = {
     "too_short": "Bookings last at least 60 minutes.",
     "too_long": "Bookings last at most 10080 minutes.",
     "calendar_full": "That day has as many bookings as a calendar keeps.",
+    "slot_not_found": "There is no such slot.",
+    "slot_begun": "This has begun already.",
+    "pax_type_unknown": "There is no such pax type here.",
+    "pax_below_minimum": "At least 2 of Adult are taken at once.",
+    "pax_above_maximum": "At most 20 of Adult are taken at once.",
 }
 """Why a line of a reservation is refused."""
 
@@ -129,6 +134,26 @@ HEADERS: Json = {
         "description": "Seconds until it may be done again.",
         "required": False,
         "schema": {"type": "integer", "minimum": 1, "examples": [17]},
+    },
+    "EntityTag": {
+        "description": "Stands for this very answer; sent in `If-None-Match`, it asks for another one.",
+        "required": True,
+        "schema": {"type": "string", "examples": ['"0123456789abcdef0123456789abcdef"']},
+    },
+    "CacheControl": {
+        "description": "For how long the answer may be shown to the same caller again, its `Age` included.",
+        "required": True,
+        "schema": {"type": "string", "examples": ["private, max-age=252"]},
+    },
+    "LastModified": {
+        "description": "When the partner was last asked; missing where it never was.",
+        "required": False,
+        "schema": {"type": "string", "examples": ["Sun, 23 Mar 2025 04:00:00 GMT"]},
+    },
+    "Age": {
+        "description": "Seconds since then.",
+        "required": False,
+        "schema": {"type": "integer", "minimum": 0, "examples": [242]},
     },
     "Challenge": {
         "description": "What kind of credential is needed.",
