@@ -10,11 +10,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import ModuleType
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from benchmarks.budgets import Row
-from benchmarks.gateway import Context, event, product_line, reserve_event
+from benchmarks.gateway import TENANT, Context, event, product_line, reserve_event
 from benchmarks.write_units import counted
-from holdfast.platform.tables import TABLE_SCHEMA
+from holdfast.catalogue.experiences import slots
+from holdfast.claims.slot import OfferedPax, OfferedSlot
+from holdfast.platform.dynamodb import Put
+from holdfast.platform.items import ExperienceItem
+from holdfast.platform.tables import TABLE_SCHEMA, Keys
 from local import build
 from local.dynamodb_local import DynamoDBLocal
 from local.terminal import Failure
@@ -46,7 +51,7 @@ class Counts:
 
 
 class Shop:
-    """The functions, cold, over a table of their own; what is on sale is put there through them."""
+    """The functions, cold, over a table of their own; what is on sale is put there through them, or by a sync."""
 
     def __init__(self) -> None:
         self._reservations = _cold("reservations")
@@ -87,6 +92,46 @@ class Shop:
         venue = self._send("venues", "/api/v1/venues", hall | {"currency": "USD", "timeZone": "Europe/Berlin"})
         start, end = (_moment(240, hour) for hour in (first_hour, first_hour + 3))
         return {"kind": "venue", "venue_id": str(venue["id"]), "start": start, "end": end}
+
+    def slot(self) -> Line:
+        """Have a partner offer a tour to adults, children and infants; return the line that wants some of it."""
+        engine, now = self._reservations.engine(), self._reservations.engine().clock.now()
+        tour, day = "14", _moment(24)[:10]
+        sold = ExperienceItem(
+            *Keys(TENANT).experience(tour),
+            experience_id=tour,
+            name="Island tour",
+            partner="tours",
+            partner_product_id=tour,
+            weekdays=list(range(1, 8)),
+            enabled=True,
+            version=1,
+            created_at=now,
+            updated_at=now,
+        )
+        engine.store.write(Put(sold))
+        types = (
+            OfferedPax("ADULT_12~99", "Adult", "12-99 years", 1, 20, 150, True, 34_100, 44_100),
+            OfferedPax("CHILD_5~15", "Child", "5-15 years", 1, 20, 150, False, 13_700, 23_700),
+            OfferedPax("INFANT_0~4", "Infant", "0-4 years", 1, 20, 150, False, 0, 0),
+        )
+        said = OfferedSlot("ab12", "23:00", "23:30", 170, "SGD", types, {})
+        slots.keep(
+            engine,
+            TENANT,
+            tour,
+            day,
+            slots.look(engine, TENANT, tour, day),
+            [said],
+            may_close=True,
+            digest="said",
+            rejected=(),
+            asked_at=now,
+            zone=ZoneInfo("UTC"),
+            contains_our_sales=False,
+        )
+        pax = {"ADULT_12~99": 2, "CHILD_5~15": 1}
+        return {"kind": "slot", "experience_id": tour, "date": day, "slot_id": said.slot_id, "pax": pax}
 
     def reserve(self, *lines: Line, **policy: Any) -> Counts:
         """Hold these lines for a new user of a tenant that has set this, and return what that cost."""
@@ -137,7 +182,7 @@ def _opened(database: DynamoDBLocal) -> Iterator[Shop]:
 def rows(database: DynamoDBLocal) -> list[Row]:
     """Count, and return the counted budgets."""
     with _opened(database) as shop:
-        return [*_of_products(shop), *_of_seats(shop), *_of_halls(shop), *_of_carts(shop)]
+        return [*_of_products(shop), *_of_seats(shop), *_of_halls(shop), *_of_slots(shop), *_of_carts(shop)]
 
 
 _HOW = "Through the handler of functions/reservations, event in and answer out, on DynamoDB Local; "
@@ -209,6 +254,21 @@ def _of_halls(shop: Shop) -> Sequence[Row]:
             "The same, for a line of a venue: one request reads the venue and the day, one writes.",
         ),
         Row("Write units for a hall within one day", one.write_units, 8, 7, _HOW + _UNITS),
+    ]  # fmt: skip
+
+
+def _of_slots(shop: Shop) -> Sequence[Row]:
+    places = shop.slot()
+    shop.reserve(places)
+    one, paced = shop.reserve(places), shop.reserve(places, **_LIMIT)
+    return [
+        Row(
+            "DynamoDB requests to reserve places of a slot, warm",
+            one.requests, 1, 1,
+            "The same, for a line of a slot: two adults and a child, of three pax types that it has.",
+        ),
+        Row("Write units for places of a slot", one.write_units, 6, 5, _HOW + _UNITS),
+        Row("Write units for them, with a limit a minute", paced.write_units, 8, 7, _HOW + _UNITS),
     ]  # fmt: skip
 
 
