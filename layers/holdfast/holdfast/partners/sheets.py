@@ -3,7 +3,8 @@
 Of a pair, `synced` is when the partner was asked whose answer is kept, `wanted` the run that wants a newer one, and
 `queued` the stamp of its current message, `taken` how often that was received when somebody last went to work on it. A
 pair is wanted until it is answered, or no longer to be asked for; it may be queued, or not: nothing but `wanted` can be
-lost for good, and that stands here alone (PROTOCOL.md 20).
+lost for good, and that stands here alone (PROTOCOL.md 20). `writer` tells who queued it or took it last the own work
+from another's (PROTOCOL.md 8).
 
 Each write is one conditional update, or one transaction with the counts of the run. They raise Busy where others were
 faster every time, and Unavailable where the store does not answer; all can be repeated.
@@ -38,8 +39,8 @@ MOST_REJECTED = 20
 PLANNED_AT_ONCE = 25
 """Sheets that one transaction plans."""
 
-_SYNCED, _WANTED, _QUEUED, _TAKEN, _TAKER = "synced", "wanted", "queued", "taken", "taker"
-_OF_PAIRS = (_SYNCED, _WANTED, _QUEUED, _TAKEN, _TAKER)
+_SYNCED, _WANTED, _QUEUED, _TAKEN, _WRITER = "synced", "wanted", "queued", "taken", "writer"
+_OF_PAIRS = (_SYNCED, _WANTED, _QUEUED, _TAKEN, _WRITER)
 _FAILURES, _NOT_BEFORE, _PLAN_VERSION = "failures", "not_before", "plan_version"
 _REJECTED = "slot_rejected"
 
@@ -147,24 +148,23 @@ class Sheets:
 
         False where another planner queued, or a fetcher answered, any of them meanwhile, or others were in the way.
         """
+        writer = token_hex(4)
         conditions: list[Condition] = []
         actions: list[Action] = []
         for date in dates:
-            was = sheet.queued.get(date)
-            queued, taken, taker = _at(_QUEUED, date), _at(_TAKEN, date), _at(_TAKER, date)
+            was, queued = sheet.queued.get(date), _at(_QUEUED, date)
             conditions += [
                 _at(_WANTED, date) == sheet.wanted[date],
                 queued.does_not_exist() if was is None else queued == was,
             ]
-            actions += [queued.set(stamp), taken.remove(), taker.remove()]
+            actions += [queued.set(stamp), _at(_TAKEN, date).remove(), _at(_WRITER, date).set(writer)]
         write = Update(sheet.key, actions, _all(conditions))
         try:
             self._store.write(write)
         except Contended:
             return False
         except Cancelled as refusal:
-            seen = refusal.seen([write]).get(sheet.key)
-            return bool(seen) and all(read_sheet(seen or {}).queued.get(date) == stamp for date in dates)
+            return _is_written_by(writer, refusal.seen([write])[sheet.key], dates[0])
         return True
 
     def take(self, message: SyncMessage, receive_count: int) -> str | None:
@@ -173,11 +173,11 @@ class Sheets:
         That is a message that is not the pair's current one, and one that was received by another as often or more
         often: a duplicate, or one that came late.
         """
-        taker, date = token_hex(4), message.date
+        writer, date = token_hex(4), message.date
         taken = _at(_TAKEN, date)
         write = Update(
             _key_of(message),
-            [taken.set(receive_count), _at(_TAKER, date).set(taker)],
+            [taken.set(receive_count), _at(_WRITER, date).set(writer)],
             _is_current(message) & _at(_WANTED, date).exists() & (taken.does_not_exist() | (taken < receive_count)),
         )
         for attempt in self._retries:
@@ -187,15 +187,14 @@ class Sheets:
                 self._retries.wait(attempt)
             except Cancelled as refusal:
                 raw = refusal.seen([write])[write.key]
-                ours = raw.get(f"{_TAKER}#{date}", {}).get("S") == taker
-                return read_sheet(raw).wanted.get(date) if ours else None
+                return read_sheet(raw).wanted.get(date) if _is_written_by(writer, raw, date) else None
             else:
                 return read_sheet(raw).wanted[date]
         raise Busy
 
     def give_back(self, message: SyncMessage) -> None:
         """Have a pair not queued any more; it is still wanted. Nothing happens where the message is not current."""
-        actions = [_at(name, message.date).remove() for name in (_QUEUED, _TAKEN, _TAKER)]
+        actions = [_at(name, message.date).remove() for name in (_QUEUED, _TAKEN, _WRITER)]
         self._make([Update(_key_of(message), actions, _is_current(message))])
 
     def done(
@@ -246,7 +245,7 @@ class Sheets:
         Where it counts against the product, that failed once more in a row, and is left alone until `not_before` (ms).
         Nothing happens where the message is not current any more.
         """
-        actions = list(_without((_QUEUED, _TAKEN, _TAKER), message.date))
+        actions = list(_without((_QUEUED, _TAKEN, _WRITER), message.date))
         if counts_against_product:
             actions += [Path([_FAILURES]).add(1), Path([_NOT_BEFORE]).set(not_before)]
         sheet = Update(_key_of(message), actions, _is_current(message) & (_at(_WANTED, message.date) == run_id))
@@ -337,6 +336,10 @@ def _key_of(message: SyncMessage) -> Key:
 
 def _is_current(message: SyncMessage) -> Condition:
     return _at(_QUEUED, message.date) == message.stamp
+
+
+def _is_written_by(writer: str, raw: RawItem, date: str) -> bool:
+    return bool(raw.get(f"{_WRITER}#{date}", {}).get("S") == writer)
 
 
 def _at(name: str, date: str) -> Path:
