@@ -56,6 +56,8 @@ _CAPTCHA_HEADER = "x-captcha-token"
 
 _CONFLICT = "conflict"
 
+_NOT_MODIFIED = 304
+
 JSON = "application/json"
 
 FRESH_SECONDS = 10
@@ -235,6 +237,8 @@ def entry(
             found = _plain(answer(error))
         except Exception as fault:
             found = _plain(answer_fault(fault))
+        if found["statusCode"] == _NOT_MODIFIED:
+            _leave_out_body(found)
         headers = {**_HEADERS, **found.get("multiValueHeaders", {}), "X-Request-Id": [context["request_id"]]}
         if origins := _origins():
             _share(headers, event, origins)
@@ -283,7 +287,7 @@ def answers(
     """
     declared: dict[int, OpenAPIResponse] = {status: {"description": hoped_for}}
     if is_conditional:
-        declared[304] = {"description": "What the client has is what would be answered."}
+        declared[_NOT_MODIFIED] = {"description": "What the client has is what would be answered."}
     for error_status in sorted({status_of(error, conflict) for error in errors}):
         here = [error for error in errors if status_of(error, conflict) == error_status]
         content: OpenAPIResponseContentModel = {"examples": {error.code: {"summary": error.sentence} for error in here}}
@@ -310,9 +314,8 @@ def conditional(shown: _T, known: str | None, as_of: int | None, now: int) -> Re
     }
     if as_of is not None:
         headers |= {"Age": str(age), "Last-Modified": formatdate(as_of // 1000, usegmt=True)}
-    if known is not None and (known.strip() == "*" or tag in _ENTITY_TAG.findall(known)):
-        return Response(304, None, None, headers)
-    return Response(200, JSON, shown, headers)
+    is_known = known is not None and (known.strip() == "*" or tag in _ENTITY_TAG.findall(known))
+    return Response(_NOT_MODIFIED if is_known else 200, JSON, shown, headers)
 
 
 def caller_of(app: APIGatewayRestResolver) -> Caller:
@@ -402,6 +405,12 @@ def _headers_of(error: HoldfastError) -> dict[str, str | list[str]]:
             "RateLimit-Reset": str(error.retry_after),
         }
     return headers
+
+
+def _leave_out_body(found: Answer) -> None:
+    """Take away what Powertools holds against a route's model even where it is not to be sent."""
+    found["body"] = ""
+    found["multiValueHeaders"].pop("Content-Type", None)
 
 
 def _escaped(text: str) -> str:

@@ -264,13 +264,15 @@ class SlotItem(Item):
 class SlotDayItem(Item):
     """What is known of an experience's day as a whole: when the partner was last asked, and what it said beside.
 
-    Whoever changes the day's slots first writes in here when it asked (`asked_at`, ms), and every change of a slot
-    insists on that, so that an older answer never overwrites a newer one. What was said when asked at `synced_at` is
-    taken in whole; `digest` is that of the answer, as long as nobody else has begun to change the day. `aside` is the
-    JSON text of fields that we know nothing of, `rejected` that of slots that could not be taken in and why.
+    Whoever changes the day's slots first writes in here when it asked (`asked_at`, ms) and itself (`written_by`), and
+    every change of a slot insists on that, so that an older answer never overwrites a newer one. What was said when
+    asked at `synced_at` is taken in whole; `digest` is that of the answer, as long as nobody else has begun to change
+    the day. `aside` is the JSON text of fields that we know nothing of, `rejected` that of slots that could not be
+    taken in and why.
     """
 
     asked_at = IntegerAttribute()
+    written_by = UnicodeAttribute()
     synced_at = IntegerAttribute(null=True)
     first_seen_at = IntegerAttribute(null=True)
     digest = UnicodeAttribute(null=True)

@@ -8,10 +8,12 @@ the slots, the header's digest last; whoever is killed in between has it done by
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from secrets import token_hex
 from zoneinfo import ZoneInfo
 
+from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
 from holdfast.catalogue.experiences import experiences, numbers, summaries
@@ -55,13 +57,14 @@ class _Superseded(Exception):
 
 @dataclass(frozen=True)
 class _Day:
-    """A day that is being changed, by somebody who asked at `asked_at` (ms)."""
+    """A day that is being changed by `writer`, who asked at `asked_at` (ms)."""
 
     engine: Engine
     keys: Keys
     experience_id: str
     date: str
     asked_at: int
+    writer: str = field(default_factory=lambda: token_hex(6))
 
     @property
     def header(self) -> Key:
@@ -72,8 +75,17 @@ class _Day:
 
     def is_still_ours(self) -> Update:
         """Return the write that changes nothing, and insists on nobody having begun who asked later."""
-        actions = [SlotDayItem.asked_at.set(self.asked_at)]
-        return Update(self.header, actions, SlotDayItem.asked_at == self.asked_at)
+        actions = [SlotDayItem.written_by.set(self.writer)]
+        return Update(self.header, actions, SlotDayItem.written_by == self.writer)
+
+    def begun(self) -> list[Action]:
+        """Return what whoever changes the day writes into its header first."""
+        return [SlotDayItem.asked_at.set(self.asked_at), SlotDayItem.written_by.set(self.writer)]
+
+    def may_begin(self) -> Condition:
+        """Return the condition that nobody has begun who asked later, or at the same time; we may have ourselves."""
+        condition: Condition = (SlotDayItem.asked_at < self.asked_at) | (SlotDayItem.written_by == self.writer)
+        return condition
 
 
 def look(engine: Engine, tenant: str, experience_id: str, date: str) -> DayBefore:
@@ -178,20 +190,14 @@ def _is_sold(item: ExperienceItem | None, day: str) -> bool:
 
 def _said_before(day: _Day, said: str) -> bool:
     """Return whether the partner said the same before, and nothing became of the day since; then that is stamped."""
-    stamps: list[Action] = [SlotDayItem.asked_at.set(day.asked_at), SlotDayItem.synced_at.set(day.asked_at)]
-    condition = (SlotDayItem.digest == said) & (SlotDayItem.asked_at <= day.asked_at)
-    return _stamped(day, Update(day.header, stamps, condition))
+    actions = [*day.begun(), SlotDayItem.synced_at.set(day.asked_at)]
+    return _stamped(day, Update(day.header, actions, (SlotDayItem.digest == said) & day.may_begin()))
 
 
 def _begin(day: _Day) -> bool:
     """Write that the day is being changed by what was asked for then; return whether nobody has who asked later."""
-    actions: list[Action] = [
-        SlotDayItem.asked_at.set(day.asked_at),
-        SlotDayItem.digest.remove(),
-        SlotDayItem.ttl.set(_day_kept_until(day)),
-    ]
-    condition = SlotDayItem.pk.does_not_exist() | (SlotDayItem.asked_at <= day.asked_at)
-    return _stamped(day, Update(day.header, actions, condition))
+    actions = [*day.begun(), SlotDayItem.digest.remove(), SlotDayItem.ttl.set(_day_kept_until(day))]
+    return _stamped(day, Update(day.header, actions, SlotDayItem.pk.does_not_exist() | day.may_begin()))
 
 
 def _finish(
@@ -204,10 +210,10 @@ def _finish(
         SlotDayItem.synced_at.set(day.asked_at),
         SlotDayItem.first_seen_at.set(SlotDayItem.first_seen_at | day.engine.clock.now()),
         SlotDayItem.digest.remove() if said is None else SlotDayItem.digest.set(said),
-        SlotDayItem.aside.set(_as_far_as_it_goes(asides)) if asides else SlotDayItem.aside.remove(),
-        SlotDayItem.rejected.set(_as_far_as_it_goes(reasons)) if reasons else SlotDayItem.rejected.remove(),
+        SlotDayItem.aside.set(_what_fits(asides)) if asides else SlotDayItem.aside.remove(),
+        SlotDayItem.rejected.set(_what_fits(reasons)) if reasons else SlotDayItem.rejected.remove(),
     ]
-    if not _stamped(day, Update(day.header, actions, SlotDayItem.asked_at == day.asked_at)):
+    if not _stamped(day, Update(day.header, actions, SlotDayItem.written_by == day.writer)):
         raise _Superseded
 
 
@@ -283,14 +289,13 @@ def _day_kept_until(day: _Day) -> int:
     return kept_until(day.engine.clock.now(), begins)
 
 
-def _as_far_as_it_goes(listed: Sequence[object]) -> str:
-    """Return a list's JSON text, without its last entries where it would be too long."""
+def _what_fits(listed: Sequence[object]) -> str:
+    """Return a list's JSON text, without those entries that would make it too long."""
     texts: list[str] = []
     left = MOST_ASIDE
     for entry in listed:
         text = json.dumps(entry, separators=(",", ":"), ensure_ascii=False)
-        left -= len(text) + 1
-        if left < 0:
-            break
-        texts.append(text)
+        if len(text) < left:
+            texts.append(text)
+            left -= len(text) + 1
     return f"[{','.join(texts)}]"
