@@ -102,6 +102,14 @@ SENDINGS = [
         {"startTs": "2031-07-01T00:00:00Z", "endTs": "2031-07-03T00:00:00Z", "reason": "New floor"},
         201,
     ),
+    Sending(
+        "POST",
+        "/api/v1/experiences",
+        {"id": "15", "name": "Safari", "partner": "tours", "partner_product_id": "15", "weekdays": ["sun"]},
+        201,
+        strict=True,
+    ),
+    Sending("PATCH", "/api/v1/experiences/14", {"name": "Walk", "enabled": True}, 200, strict=True, keyed=False),
     Sending("POST", "/api/v1/users", {"name": "Asha", "phone": "9876543210", "email": "asha@example.com"}, 200),
     Sending(
         "POST",
@@ -129,10 +137,15 @@ SENDINGS = [
 
 
 def prepare(api: Api) -> None:
-    """Put product 1, event 1 and venue 1 on sale and let alice hold two of the product: then every sending succeeds."""
+    """Put product 1, event 1, venue 1 and experience 14 on sale, and let alice hold two of the product.
+
+    Then every sending succeeds.
+    """
     assert api.new_product(10, price=5) == "1"
     assert api.reserve("alice", "1", 2).status == 200
     event = {"name": "Opening night", "date": "2031-06-01", "venue": "Theatre"}
     assert api.post("/api/events", event).json["id"] == "1"
     assert api.post("/api/events/1/ticket-types", {"ticketType": "VIP", "price": 80, "numbered": True}).status == 201
     assert api.post("/api/v1/venues", _HALL).json["id"] == "1"
+    walk = {"id": "14", "name": "Island walk", "partner": "tours", "partner_product_id": "14", "weekdays": [1, 2, 3]}
+    assert api.post("/api/v1/experiences", walk).status == 201

@@ -95,7 +95,7 @@ class ExperienceBody(BaseModel):
     partner: PartnerName
     partner_product_id: PartnerProductId
     weekdays: Weekdays
-    enabled: StrictBool = Field(True, description="Whether it is asked for and sold.")
+    enabled: StrictBool = Field(True, description="Whether it is asked for and sold.", examples=[True])
 
 
 class ExperiencePatchBody(BaseModel):
@@ -105,7 +105,7 @@ class ExperiencePatchBody(BaseModel):
 
     name: ExperienceName | None = None
     weekdays: Weekdays | None = None
-    enabled: StrictBool | None = None
+    enabled: StrictBool | None = Field(None, examples=[False])
 
 
 class ExperienceData(BaseModel):
@@ -116,7 +116,7 @@ class ExperienceData(BaseModel):
     partner: str = Field(examples=["tours"])
     partner_product_id: str = Field(examples=["15"])
     weekdays: list[str] = Field(examples=[["mon", "tue", "wed"]])
-    enabled: bool
+    enabled: bool = Field(examples=[True])
     created_at: Moment
     updated_at: Moment
 
@@ -186,7 +186,7 @@ class SlotPaxData(BaseModel):
     min: int = Field(ge=0, description="Places that one line takes at least.", examples=[1])
     max: int = Field(ge=0, description="Places that one line takes at most.", examples=[20])
     remaining: ShownPlaces
-    is_primary: bool
+    is_primary: bool = Field(examples=[True])
     price_minor: PriceMinor
     original_price_minor: PriceMinor
     currency: Currency
