@@ -12,11 +12,13 @@ from zoneinfo import ZoneInfo
 
 from holdfast.partners import planning
 from holdfast.partners.control import Controls
+from holdfast.partners.limiter import Limiter
 from holdfast.partners.pairs import MINUTE, Horizon, Product
 from holdfast.partners.planning import Plan, Reach, Waiting
 from holdfast.partners.runs import MANUAL, ONBOARDING, Runs
 from holdfast.partners.sheets import PLANNED_AT_ONCE, Sheet, Sheets, message_of
-from holdfast.platform.clock import Clock
+from holdfast.platform.clock import Clock, SystemClock
+from holdfast.platform.dynamodb import Store
 from holdfast.platform.errors import Busy
 from holdfast.platform.logs import logger
 from holdfast.platform.queues import SyncMessage, SyncQueue
@@ -267,6 +269,26 @@ class Planner:
 
     def _reach(self, now: int) -> dict[str, Reach]:
         return {name: planning.reach(zone, now) for name, zone in self.zones.items()}
+
+
+def planner_of(store: Store, queue: SyncQueue, zones: Mapping[str, ZoneInfo]) -> Planner:
+    """Return a planner over the synchronisation's table."""
+    clock, retries = SystemClock(), Retries()
+
+    def closed_until(partner: str) -> int:
+        limiter = Limiter(store, partner, clock, retries).state()
+        return (limiter.closed_until if limiter is not None else None) or 0
+
+    return Planner(
+        sheets=Sheets(store, clock, retries),
+        runs=Runs(store, clock, retries),
+        controls=Controls(store, clock, retries),
+        queue=queue,
+        zones=zones,
+        closed_until=closed_until,
+        clock=clock,
+        retries=retries,
+    )
 
 
 def _overlooked_as(kind: str) -> Rule:

@@ -130,9 +130,14 @@ def over(product: Product, sheet: Sheet, dates: Reach) -> set[str]:
     }
 
 
+def is_queued(sheet: Sheet, known: str, now: int) -> bool:
+    """Return whether the message of a wanted pair is on its way, or being worked on, and not taken for lost."""
+    return known in sheet.queued and now - sheet.queued[known] <= QUEUED_FOR
+
+
 def in_flight(sheet: Sheet, dates: Reach, now: int) -> list[Horizon]:
     """Return the horizon of each pair whose message is on its way, or being worked on."""
-    found = (dates.horizon_of(date.fromisoformat(known)) for known in sheet.wanted if _is_queued(sheet, known, now))
+    found = (dates.horizon_of(date.fromisoformat(known)) for known in sheet.wanted if is_queued(sheet, known, now))
     return [horizon for horizon in found if horizon is not None]
 
 
@@ -146,7 +151,7 @@ def waiting(sheet: Sheet, dates: Reach, now: int) -> Mapping[Horizon, Sequence[W
     found: dict[Horizon, list[Waiting]] = {}
     for known in sheet.wanted:
         horizon = dates.horizon_of(date.fromisoformat(known))
-        if horizon is not None and not _is_queued(sheet, known, now):
+        if horizon is not None and not is_queued(sheet, known, now):
             pair = Pair(sheet.tenant, sheet.experience_id, known)
             found.setdefault(horizon, []).append(Waiting(sheet.synced.get(known, _NEVER), pair))
     return _one_of(sheet, found, now) if sheet.failures >= OPENS_AT else found
@@ -206,13 +211,9 @@ def _days_from(first: date, days: int) -> Sequence[tuple[str, date]]:
     return [(day.isoformat(), day) for day in (first + timedelta(days=number) for number in range(days))]
 
 
-def _is_queued(sheet: Sheet, known: str, now: int) -> bool:
-    return known in sheet.queued and now - sheet.queued[known] <= QUEUED_FOR
-
-
 def _one_of(sheet: Sheet, found: Mapping[Horizon, Sequence[Waiting]], now: int) -> Mapping[Horizon, Sequence[Waiting]]:
     """Return the one pair to ask next for of a product that failed; none while one is being asked for."""
-    if any(_is_queued(sheet, known, now) for known in sheet.wanted):
+    if any(is_queued(sheet, known, now) for known in sheet.wanted):
         return {}
     nearest = next((horizon for horizon in Horizon if horizon in found), None)
     return {} if nearest is None else {nearest: [min(found[nearest])]}
