@@ -210,6 +210,7 @@ def test_rule_19_a_grant_that_the_store_does_not_know_is_not_used(limiter: Limit
     assert grant == clock.now()
     assert limiter.time_left(grant, limiter.state()) == 1_000
     assert limiter.time_left(grant, None) == 0
+    clock.forward(1)
     assert limiter.time_left(grant + 1, limiter.state()) == 0
 
 

@@ -93,6 +93,22 @@ def test_rule_20_a_delivery_that_another_overtook_stops_before_its_request(
     assert [product for product, _ in syncing.asked()] == ["15", "14"]
 
 
+def test_rule_20_a_delivery_leaves_its_pair_to_a_later_one_that_has_only_begun(
+    syncing: Syncing, clock: ManualClock
+) -> None:
+    """The later one asks, be it the only one that lives: both would be one request too many."""
+    syncing.work(syncing.queue("15"))
+    message = syncing.queue("14")
+
+    def sleep(seconds: float) -> None:
+        clock.sleep(seconds)
+        syncing.sheets.take(message, 2)
+
+    assert syncing.fetcher(sleep=sleep).work(message, 1, clock.now() + ENOUGH) is Outcome.STALE
+    assert syncing.asked() == [("15", message.date)]
+    assert syncing.work(message, 3) is Outcome.FETCHED
+
+
 def test_rule_20_messages_may_come_in_any_order(syncing: Syncing, clock: ManualClock) -> None:
     """Each is of its own pair; the last one queued may be the first one asked for."""
     messages = [*syncing.queued("14", "15"), syncing.queue("15", syncing.day(3))]
@@ -222,6 +238,24 @@ def test_rule_20_a_grant_that_was_left_is_not_used_late(syncing: Syncing, clock:
     clock.forward(1_001)
     assert fetcher.work(other, 1, clock.now() + ENOUGH) is Outcome.FETCHED
     assert len(syncing.grants()) == 3
+
+
+def test_rule_20_a_grant_that_was_left_is_not_used_where_there_is_no_time_to_answer(
+    syncing: Syncing, clock: ManualClock
+) -> None:
+    """It is in time, but whoever would use it could not keep the answer any more."""
+    syncing.work(syncing.queue("16"))
+    paused = syncing.queue("14")
+    other = syncing.queue("14", tenant="other")
+
+    def sleep(seconds: float) -> None:
+        syncing.pause()
+        clock.sleep(seconds)
+
+    fetcher = syncing.fetcher(sleep=sleep)
+    fetcher.work(paused, 1, clock.now() + ENOUGH)
+    assert fetcher.work(other, 1, clock.now() - 1) is Outcome.GIVEN_BACK
+    assert len(syncing.asked()) == 1
 
 
 @pytest.mark.parametrize("late", [0, 900, 1_001, 20_000])
