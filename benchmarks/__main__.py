@@ -4,7 +4,7 @@ import contextlib
 import os
 import sys
 
-from benchmarks import counts, initialisation, warm_reserve
+from benchmarks import counts, initialisation, staleness, warm_reserve
 from benchmarks.budgets import Row, table
 from local.dynamodb_local import DynamoDBLocal
 from local.terminal import Failure, fail
@@ -47,7 +47,10 @@ def main() -> int:
     except Failure as failure:
         return fail(failure)
     print(table(rows))
-    broken = [row.what for row in rows if row.counted and not row.kept]
+    products = staleness.products()
+    planned, naive = (staleness.simulate(plan, products) for plan in (staleness.AsPlanned, staleness.Naive))
+    print(staleness.table(planned, naive))
+    broken = [*(row.what for row in rows if row.counted and not row.kept), *staleness.broken(planned)]
     if broken:
         print(f"Over budget: {'; '.join(broken)}", file=sys.stderr)
     return 1 if broken else 0

@@ -254,7 +254,10 @@ def simulate(
 
 def table(planned: Measured, naive: Measured) -> str:
     """Return both plans side by side."""
-    lines = [f"{'':36}{'as planned':>14}{'naive':>14}"]
+    lines = [
+        f"A simulated week of {PRODUCTS} products of a partner that answers {PARTNERS_LIMIT} requests a minute",
+        f"{'':36}{'as planned':>14}{'naive':>14}",
+    ]
     shown = (
         ("today", Horizon.TODAY, (("median", 0.5), ("95th percentile", 0.95), ("worst", 1.0))),
         ("next 7 days", Horizon.WEEK, (("median", 0.5), ("worst", 1.0))),

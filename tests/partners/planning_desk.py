@@ -62,10 +62,11 @@ class Desk:
     products: list[Product] = field(default_factory=list)
     zones: dict[str, ZoneInfo] = field(default_factory=lambda: {PARTNER: SINGAPORE})
     closed: dict[str, int] = field(default_factory=dict)
+    attempts: int = 8
 
     def __post_init__(self) -> None:
         self.queue = QueueInMemory()
-        self.retries = Retries(sleep=lambda _: None)
+        self.retries = Retries(self.attempts, sleep=lambda _: None)
         self.sheets = Sheets(self.store, self.clock, self.retries)
         self.runs = Runs(self.store, self.clock, self.retries)
         self.controls = Controls(self.store, self.clock, self.retries)

@@ -125,11 +125,10 @@ def test_days_go_over_the_ends_of_months_and_leap_days(store: Store, now: str, d
     assert (len(wanted), wanted[0], wanted[-1]) == (days, now[:10], last)
 
 
-def test_dates_are_those_of_each_partners_time_zone(desk: Desk) -> None:
-    desk.zones = {"auckland": ZoneInfo("Pacific/Auckland"), "honolulu": ZoneInfo("Pacific/Honolulu")}
-    desk.products = [replace(product(name), partner=name) for name in desk.zones]
-    desk.clock = ManualClock(moment("2026-03-31T20:00", ZoneInfo("UTC")))
-    desk.__post_init__()
+def test_dates_are_those_of_each_partners_time_zone(store: Store) -> None:
+    zones = {"auckland": ZoneInfo("Pacific/Auckland"), "honolulu": ZoneInfo("Pacific/Honolulu")}
+    products = [replace(product(name), partner=name) for name in zones]
+    desk = Desk(store, ManualClock(moment("2026-03-31T20:00", ZoneInfo("UTC"))), products, zones)
     desk.planner.schedule(Horizon.TODAY, desk.products)
     assert desk.sheet("auckland").wanted.keys() == {"2026-04-01"}
     assert desk.sheet("honolulu").wanted.keys() == {"2026-03-31"}
@@ -379,11 +378,9 @@ def test_of_two_planners_at_once_one_queues_each_pair(desk: Desk, calls: Calls) 
     desk.audit()
 
 
-def test_many_planners_at_once_lose_nothing_and_count_everything_once(desk: Desk) -> None:
+def test_many_planners_at_once_lose_nothing_and_count_everything_once(store: Store) -> None:
+    desk = Desk(store, ManualClock(moment(TUESDAY_NOON)), attempts=60)
     desk.products = [product(f"{number:02d}") for number in range(40)]
-    desk.retries = replace(desk.retries, sleep=lambda seconds: None, attempts=60)
-    desk.__post_init__()
-    desk.retries = replace(desk.retries, attempts=60)
     with ThreadPoolExecutor(6) as pool:
         horizons = [*Horizon, *Horizon]
         list(pool.map(lambda horizon: desk.planner.schedule(horizon, desk.products), horizons))
