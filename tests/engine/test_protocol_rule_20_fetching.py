@@ -2,17 +2,24 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import date
+from itertools import count
 from typing import TypeVar
 
 import pytest
 
+from holdfast.catalogue.experiences import experiences, slots
+from holdfast.catalogue.experiences.experiences import NewExperience
 from holdfast.partners.breaker import FIRST_WAIT
 from holdfast.partners.fetching import Outcome
 from holdfast.partners.limiter import Limiter
+from holdfast.partners.pairs import Product
 from holdfast.partners.port import Inventory, Partner
+from holdfast.partners.registry import Definition
 from holdfast.platform.dynamodb import Store
 from holdfast.platform.errors import Busy, Unavailable
 from holdfast.platform.queues import SyncMessage
+from holdfast.reservations.engine import Engine
 from tests.engine.faults import Answer, Call, Calls, Crash, error, throttled
 from tests.engine.shop import ManualClock
 from tests.engine.syncing import ENOUGH, TENANT, Syncing, all_done
@@ -430,17 +437,20 @@ def test_rule_20_a_read_that_is_throttled_for_good_means_no_request(syncing: Syn
 class Mortal:
     """A function that dies at one of its calls, before the call has its effect or after; never, where `dies_at` is -1.
 
-    It notes what it called.
+    It notes what it called. With an `engine` it keeps answers as the store of experiences does.
     """
 
     syncing: Syncing
     dies_at: int = -1
     is_after: bool = False
+    engine: Engine | None = None
     called: list[str] = field(default_factory=list)
 
     def work(self, message: SyncMessage, receive_count: int = 1) -> Outcome:
         """Work on a message; raises Crash where it dies."""
         fetcher = self.syncing.fetcher(wrap=lambda partner: _MortalPartner(self, partner))
+        if self.engine is not None:
+            fetcher.keep = _keeping(self.engine)
         look, keep = fetcher.look, fetcher.keep
         fetcher.look = lambda *of: self.call("look", lambda: look(*of))
         fetcher.keep = lambda *of: self.call("keep", lambda: keep(*of))
@@ -461,6 +471,26 @@ class Mortal:
         if is_last:
             raise Crash
         return made
+
+
+def _keeping(engine: Engine) -> Callable[[Product, str, None, Inventory, int, Definition], bool]:
+    def keep(product: Product, day: str, _before: None, said: Inventory, asked_at: int, definition: Definition) -> bool:
+        return slots.keep(
+            engine,
+            product.tenant,
+            product.experience_id,
+            day,
+            slots.DayBefore({}),
+            said.slots,
+            may_close=said.is_whole,
+            digest=said.digest,
+            rejected=[],
+            asked_at=asked_at,
+            zone=definition.zone,
+            contains_our_sales=False,
+        )
+
+    return keep
 
 
 @dataclass(frozen=True)
@@ -538,3 +568,35 @@ def _assert_nothing_was_lost(syncing: Syncing, message: SyncMessage, other: Sync
     assert syncing.counts() == {"planned": 2, "fetched": 2, "changed": 2}
     assert syncing.sheet(message).synced[message.date] in syncing.grants()
     assert {kept[:2] for kept in syncing.kept} == {("14", message.date), ("15", other.date)}
+
+
+def test_rule_20_killed_at_any_point_of_keeping_an_answer_it_is_kept_whole_the_next_time(
+    syncing: Syncing, clock: ManualClock
+) -> None:
+    """Every call to the store is a point to die at, before and after; each death is of a product of its own."""
+    engine = Engine(syncing.store, clock=clock)
+    weekday = date.fromisoformat(syncing.today).isoweekday()
+    products = iter([product for product in syncing.server.generate(150) if weekday in product.weekdays])
+    deaths = 0
+    for at in count(OF_ONE_MESSAGE.index("keep")):
+        for is_after in (False, True):
+            product = next(products)
+            new = NewExperience(product.id, product.name, "tours", product.id, (1, 2, 3, 4, 5, 6, 7), True)
+            experiences.create(engine, TENANT, new, None)
+            message = syncing.queue(product.id)
+            mortal = Mortal(syncing, at, is_after, engine)
+            try:
+                mortal.work(message)
+            except Crash:
+                deaths += 1
+            Mortal(syncing, engine=engine).work(message, 2)
+            assert not syncing.is_wanted(message)
+            kept = slots.look(engine, TENANT, product.id, message.date).slots
+            said = syncing.server.inventory(product.id, message.date)
+            assert {slot_id: slot.whole.partner for slot_id, slot in kept.items()} == {
+                slot["providerSlotId"]: slot["remaining"] for slot in said
+            }
+            assert syncing.asked().count((product.id, message.date)) <= 2
+        if at >= len(mortal.called):
+            break
+    assert deaths > 2 * len(OF_ONE_MESSAGE)
