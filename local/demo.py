@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from local.client import Answer, Client
+from local.partner import NAME as PARTNER
+from local.partner import Partner
 from local.stack import Stack
 from local.terminal import Failure
 
@@ -22,6 +24,9 @@ ROLES = ("customer", "staff", "admin")
 
 CODE = "123456"
 """What the emulated user pool mails to everybody who signs up."""
+
+DAYS_SYNCHRONISED = 7
+"""For how many days the partner is asked at once; its schedules ask for more."""
 
 NOBODY = "nobody"
 """Who buys what only warms the functions up."""
@@ -71,6 +76,8 @@ class Demo:
     event: dict[str, Any]
     hall: dict[str, Any]
     tickets: list[dict[str, Any]]
+    experiences: list[dict[str, Any]]
+    partner_url: str | None
 
     def write(self, path: Path) -> None:
         """Keep it where tools find it."""
@@ -93,8 +100,11 @@ class Demo:
         )
 
 
-def load(stack: Stack) -> Demo:
-    """Make the demo tenant and its service key, and with it put everything on sale over HTTP."""
+def load(stack: Stack, partner: Partner | None = None) -> Demo:
+    """Make the demo tenant and its service key, and with it put everything on sale over HTTP.
+
+    What a partner sells is put on sale where there is one; its places come with the synchronisation, a little later.
+    """
     service_key = issue_service_key(stack, TENANT, "demo data")
     client = Client(stack.base_url, service_key)
     return Demo(
@@ -108,6 +118,8 @@ def load(stack: Stack) -> Demo:
         event=_event(client),
         hall=_made(client, "/api/v1/venues", HALL),
         tickets=[_made(client, "/api/tickets", ticket) for ticket in RESALE],
+        experiences=_experiences(client, partner) if partner else [],
+        partner_url=partner.url if partner else None,
     )
 
 
@@ -134,10 +146,30 @@ def _event(client: Client) -> dict[str, Any]:
     return event | {"ticketTypes": [stalls | {"quantity": SEAT_ROWS * SEATS_A_ROW}, standing]}
 
 
+def _experiences(client: Client, partner: Partner) -> list[dict[str, Any]]:
+    """Sell all that the partner does, ask for what it has in the next days, and return the experiences."""
+    sold = [
+        _made(
+            client,
+            "/api/v1/experiences",
+            {
+                "id": product["id"],
+                "name": product["name"],
+                "partner": PARTNER,
+                "partner_product_id": product["id"],
+                "weekdays": product["weekdays"],
+            },
+        )
+        for product in partner.products()
+    ]
+    _made(client, f"/api/v1/sync?days={DAYS_SYNCHRONISED}", {})
+    return sold
+
+
 def _made(client: Client, path: str, body: dict[str, Any]) -> Any:
     """Send what is to be made, and return what the API made of it."""
     answer = client.post(path, body)
-    if answer.status not in (200, 201):
+    if answer.status not in (200, 201, 202):
         raise Failure(f"demo data sent to {path} was answered {answer.status}: {answer.body}")
     return answer.body
 
@@ -185,6 +217,8 @@ def warm(stack: Stack, demo: Demo) -> None:
         "/api/v1/users",
         "/api/v1/orders?user_id=ada",
         "/api/v1/check-in/keys",
+        "/api/v1/experiences",
+        "/api/v1/sync/status",
         "/api/v1/settings",
         "/api/v1/keys",
         "/api/v1/users/nobody/export",
@@ -192,7 +226,10 @@ def warm(stack: Stack, demo: Demo) -> None:
         "/nothing-here",
     ]
     lambdas = stack.client("lambda")
-    consumers = ("expiry_scheduler", "expiry", "sweeper", "compensations", "event_recorder", "unconfirmed_accounts")
+    consumers = (
+        *("expiry_scheduler", "expiry", "sweeper", "compensations", "event_recorder", "unconfirmed_accounts"),
+        *("sync_planner", "sync_fetcher"),
+    )
 
     def invoke(folder: str) -> None:
         lambdas.invoke(FunctionName=stack.function_name(folder), Payload=json.dumps({"Records": []}))

@@ -5,6 +5,7 @@ import sys
 import time
 
 from local import build, demo
+from local.partner import Partner
 from local.stack import Stack
 from local.terminal import Failure, Steps, Stopped, fail, stop_when_asked
 
@@ -12,17 +13,19 @@ from local.terminal import Failure, Steps, Stopped, fail, stop_when_asked
 def serve(port: int) -> None:
     """Build, start, deploy, load, and serve until stopped."""
     steps = Steps(5)
-    stack = Stack(port)
+    stack, partner = Stack(port), Partner(port + 1)
     demo_file = build.STATE / "demo.json"
     try:
-        steps.begin(f"Starting an emulated AWS on port {port}")
+        steps.begin(f"Starting an emulated AWS on port {port} and a partner on port {partner.port}")
         stack.start()
+        partner.start()
         steps.begin("Building functions and layers")
         build.build()
         steps.begin("Deploying template.yaml")
-        stack.deploy()
+        stack.deploy(Partners=partner.parameter)
+        partner.keep_key(stack)
         steps.begin("Loading demo data")
-        loaded = demo.load(stack)
+        loaded = demo.load(stack, partner)
         steps.begin("Warming the functions up")
         demo.warm(stack, loaded)
         loaded.write(demo_file)
@@ -33,6 +36,7 @@ def serve(port: int) -> None:
     finally:
         demo_file.unlink(missing_ok=True)
         stack.stop()
+        partner.stop()
 
 
 def _print_ready(loaded: demo.Demo, seconds: float) -> None:
@@ -74,6 +78,9 @@ def _on_sale(loaded: demo.Demo) -> str:
         "Hall": [(hall["id"], f"{hall['name']} (up to {hall['capacity']} guests)")],
         "Resale tickets": [
             (ticket["id"], f"{ticket['title']} (sold by {ticket['userId']})") for ticket in loaded.tickets
+        ],
+        f"Experiences of the partner at {loaded.partner_url}, being synchronised": [
+            (each["id"], f"{each['name']} ({', '.join(each['weekdays'])})") for each in loaded.experiences
         ],
     }
     return "\n".join(
