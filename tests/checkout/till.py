@@ -36,14 +36,18 @@ from tests.engine.box_office import BoxOffice, standing
 from tests.engine.faults import Crash
 from tests.engine.shop import HOUR, START, ListQueue, Shop, resale, seat, units
 from tests.engine.shop import hall as hall_line
+from tests.engine.tours import ADULT, CHILD, MORNING, Tour, offered, pax, places
 from tests.handlers.gateway import LambdaContext, load
 from tests.workflow import Data, Failed, Machines
 
 TOMORROW = START - START % 86_400_000 + 86_400_000 + 22 * HOUR
 """When the hall is booked: over midnight, so that two days have it."""
 
-PRICE = 2 * 1_000 + 2 * 290 + 500 + 2_500 + 9_000
+PRICE = 2 * 1_000 + 2 * 290 + 500 + 2_500 + 9_000 + 2 * 700 + 300
 """What `everything` costs, in minor units."""
+
+TOUR_OFFERED = offered(MORNING, 10, pax(ADULT, 10, price_minor=700), pax(CHILD, 10, price_minor=300), currency="USD")
+"""What the partner says of the slot of which everything has three places."""
 
 Side = Literal["free", "held", "sold"]
 
@@ -87,6 +91,8 @@ class Till:
         self.office.open(seats=4, standing=10)
         self.product = self.shop.product(10)
         self.ticket = self.shop.listing()
+        self.tour = Tour(self.shop)
+        self.tour.says(TOUR_OFFERED)
         self.sandbox = Sandbox(store, self.shop.tenant, self.clock, self.engine.retries)
         self.providers = Providers(store, NoSecrets(), ProvidersUsed(store, "sandbox"), self.clock)
         self.machines = Machines(self._claims, self._payments)
@@ -120,7 +126,8 @@ class Till:
     def everything(self) -> list[LineRequest]:
         """Return a line of each kind."""
         evening = hall_line(TOMORROW, TOMORROW + 4 * HOUR)
-        return [units(self.product, 2), standing(2), seat("A", 1), resale(self.ticket), evening]
+        of_a_tour = places(adult=2, child=1)
+        return [units(self.product, 2), standing(2), seat("A", 1), resale(self.ticket), evening, of_a_tour]
 
     def hold(self, *lines: LineRequest, user: str = "ann") -> ReservationItem:
         """Hold lines of any kinds; everything, unless any are given."""
@@ -281,6 +288,9 @@ class Till:
         seen = {
             _side(self.shop.count(self.product), 10, 2),
             _side(self.office.standing(), 10, 2),
+            _side(self.tour.count(), 10, 3),
+            _side(self.tour.count(ADULT), 10, 2),
+            _side(self.tour.count(CHILD), 10, 1),
             self._unit(self.shop.seat_key("A", 1)),
             self._unit(self.shop.keys.listing(self.ticket)),
         }

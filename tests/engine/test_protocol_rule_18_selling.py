@@ -135,7 +135,7 @@ def test_rule_18_two_lines_of_one_slot_are_one(tour: Tour, calls: Calls) -> None
 def test_rule_02_lines_of_different_slots_days_and_tours_stay_apart() -> None:
     """Rule 2: only what is one slot is one line."""
     one = replace(places(adult=1), field="items.0")
-    others = [replace(one, experience_id="15"), replace(one, date="2023-11-17"), replace(one, slot_id="noon")]
+    others = [replace(one, experience_id="15"), replace(one, date="2023-12-17"), replace(one, slot_id="noon")]
     assert merged([one, *others]) == [one, *others]
 
 

@@ -13,8 +13,8 @@ from holdfast.reservations.engine import LineRequest
 from tests.engine.shop import Shop
 
 TOUR = "14"
-DAY = "2023-11-16"
-"""The day after tomorrow, by the clock that shops start with."""
+DAY = "2023-12-16"
+"""A month ahead, by the clock that shops start with."""
 
 MORNING = "ab12"
 ADULT, CHILD, INFANT = "ADULT_12~99", "CHILD_5~15", "INFANT_0~4"

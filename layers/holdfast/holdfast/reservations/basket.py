@@ -46,7 +46,7 @@ class Basket:
         self.pace = Pace(self._limits, RESERVES, policy.reserves_per_minute, policy.patience)
         self.demands: list[Demand] = []
         self._open(rooms, tenant, user, lines)
-        if len(self.lines()) > MAX_STORED_LINES:
+        if sum(len(demand.terms) for demand in self.demands) > MAX_STORED_LINES:
             raise TooManyLines("These are too many seats and pax types to be taken at once; ask for fewer.")
         if self._is_mixed():
             faults = self._look_again()

@@ -276,8 +276,8 @@ def merged(lines: Sequence[LineRequest]) -> list[LineRequest]:
     """Return one line a thing of which one may want several, quantities summed, under the name of its first line."""
     found: dict[tuple[str | None, ...], LineRequest] = {}
     for line in lines:
-        known = found.get(_thing(line))
-        found[_thing(line)] = line if known is None else known.with_more(line)
+        thing = _thing(line)
+        found[thing] = found[thing].with_more(line) if thing in found else line
     return list(found.values())
 
 

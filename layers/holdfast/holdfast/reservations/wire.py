@@ -303,12 +303,15 @@ def shown(record: ReservationItem, state: State, short: Collection[str] = ()) ->
 def named_as(line: LineMap) -> dict[str, Any]:
     """Return what a line says, by the names that clients know it by."""
     named: dict[str, Any] = {**line.attribute_values, "price_minor": line_price(line)}
-    if line.kind == "venue":
+    if named["kind"] == "venue":
         named |= {"start": to_text(named["start"]), "end": to_text(named["end"])}
-    elif line.kind == "slot":
-        named["pax"] = {line.pax_type: line.quantity}
+    elif named["kind"] == "slot":
+        named["pax"] = {named["pax_type"]: named["quantity"]}
     return named
 
 
 def _line(line: LineMap, state: State, short: Collection[str]) -> Any:
-    return SHOWN_LINES[line.kind](**named_as(line), state=state, is_short=line.pool in short)
+    named = {**named_as(line), "state": state}
+    if named["kind"] == "slot":
+        named["is_short"] = line.pool in short
+    return SHOWN_LINES[named["kind"]](**named)
