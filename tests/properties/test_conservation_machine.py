@@ -1,7 +1,8 @@
 """Money and goods over any course of events, on DynamoDB Local: what was paid and kept is the price of what was sold.
 
 Buyers hold carts of every kind of thing, pay by every token of the sandbox in every way, early, late and twice, cancel
-and give back; time passes and tells late or never; tasks of the workflows die, or fail for good, and calls go wrong.
+and give back; a partner changes its mind; time passes and tells late or never; tasks of the workflows die, or fail for
+good, and calls go wrong.
 """
 
 import os
@@ -37,6 +38,7 @@ from tests.checkout.till import TOMORROW, Till
 from tests.engine.box_office import standing
 from tests.engine.faults import Calls, Crash, Trouble
 from tests.engine.shop import HOUR, hall, resale, seat, units
+from tests.engine.tours import ADULT, CHILD, MORNING, offered, pax, places
 from tests.properties.mishaps import TROUBLES
 from tests.workflow import Definition
 
@@ -44,7 +46,7 @@ PATIENCE = 8
 """Rounds of looking after what is open, after which nothing may be."""
 
 TASKS = [task for name in ("checkout", "refund") for task in Definition(name).tasks() if not task.startswith("Leave")]
-THINGS = ["units", "standing", "seat 1", "seat 2", "ticket", "hall 0", "hall 3"]
+THINGS = ["units", "standing", "seat 1", "seat 2", "ticket", "hall 0", "hall 3", "places"]
 PARTS = ["all", "first", "one of the last"]
 
 
@@ -156,6 +158,8 @@ class ConservationMachine(RuleBasedStateMachine):
                 return seat("A", int(number))
             case "ticket":
                 return resale(self.till.ticket)
+            case "places":
+                return places(adult=quantity, child=1)
         begin = TOMORROW + int(number) * HOUR
         return hall(begin, begin + 3 * HOUR)
 
@@ -229,6 +233,12 @@ class ConservationMachine(RuleBasedStateMachine):
         self.till.key = order.key
         with self.meeting(bad):
             self.till.refund(wanted, lambda _: percent)
+
+    @rule(left=st.sampled_from([0, 2, 6, 10]), adults=st.sampled_from([1, 5, 10]), price=st.sampled_from([700, 900]))
+    def ask_the_partner(self, left: int, adults: int, price: int) -> None:
+        """Let the partner say anew how many places its slot has, and what they cost."""
+        types = pax(ADULT, adults, price_minor=price), pax(CHILD, 10, price_minor=300)
+        self.till.tour.says(offered(MORNING, left, *types, currency="USD"))
 
     @rule(milliseconds=st.sampled_from([1, 30_000, 600_000, 900_000, 930_000]), tell=st.booleans(), bad=BAD)
     def wait(self, milliseconds: int, tell: bool, bad: Bad | None) -> None:
