@@ -148,8 +148,8 @@ def read_slot(raw: RawItem) -> Slot:
 
 def _counters(raw: RawItem, named: Callable[[str], str]) -> Counters:
     """Return the counters of which an item says each under the name that `named` makes of its own."""
-    said = [int(raw[named(name)]["N"]) for name in COUNTERS]
-    return Counters(*said, int(raw.get(named(RETURNED), {"N": "0"})["N"]))
+    said = {name: int(raw[named(name)]["N"]) for name in COUNTERS}
+    return Counters(**said, returned=int(raw.get(named(RETURNED), {"N": "0"})["N"]))
 
 
 def pax_text(pax: tuple[PaxTerms, ...]) -> str:
