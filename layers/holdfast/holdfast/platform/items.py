@@ -284,16 +284,17 @@ class SlotDayItem(Item):
 class DaySummaryItem(Item):
     """An experience's day in short: the lowest payable price of what can still be had; no price where nothing can.
 
-    Its sort key is the date, in the time zone called `zone`; `version` rises with every write. `short` is the JSON text
-    of by how many places each slot falls short, by slot id.
+    Its sort key is the date, in the time zone called `zone`, of which nobody knows before an answer was taken in whole,
+    at `synced_at`. `version` rises with every write. `short` is the JSON text of by how many places each slot falls
+    short, by slot id.
     """
 
     final_minor = IntegerAttribute(null=True)
     original_minor = IntegerAttribute(null=True)
     currency = UnicodeAttribute(null=True)
     short = UnicodeAttribute(null=True)
-    zone = UnicodeAttribute()
-    synced_at = IntegerAttribute()
+    zone = UnicodeAttribute(null=True)
+    synced_at = IntegerAttribute(null=True)
     version = IntegerAttribute()
     ttl = IntegerAttribute()
 

@@ -74,10 +74,11 @@ class Reading:
             self._must_exist(tenant, experience_id)
         shown = []
         for each in summaries:
-            today = now.astimezone(ZoneInfo(each.zone)).date()
-            if each.final_minor is not None and today <= date.fromisoformat(each.sk) <= months_on(today, MONTHS):
+            today = now.astimezone(ZoneInfo(each.zone or "UTC")).date()
+            is_near = today <= date.fromisoformat(each.sk) <= months_on(today, MONTHS)
+            if is_near and each.zone is not None and each.final_minor is not None:
                 shown.append(each)
-        return Days(shown, max((each.synced_at for each in summaries), default=None))
+        return Days(shown, max((each.synced_at for each in summaries if each.synced_at is not None), default=None))
 
     def _must_exist(self, tenant: str, experience_id: str) -> None:
         if (tenant, experience_id) in self._known:

@@ -2,7 +2,8 @@
 
 A summary is made of all of the day's slots as they are, after any of them changed. Whoever makes it has read its
 version before the slots, and writes only over that one: so the last to write has read everything that was there to
-read, however many make it at once. What falls short is kept by itself too, in the same transaction.
+read, however many make it at once. It is written though it says nothing new, for somebody may be about to write what
+they read earlier. What falls short is kept by itself too, in the same transaction.
 """
 
 import json
@@ -112,15 +113,13 @@ def day_changed(new: RawItem, old: RawItem | None) -> DayOfSlot | None:
 def refresh(
     engine: Engine, keys: Keys, experience_id: str, date: str, *, synced_at: int | None = None, zone: str | None = None
 ) -> None:
-    """Make the day's summary anew of its slots; one query, and one conditional write where it says anything new.
+    """Make the day's summary anew of its slots, by one query and one conditional write.
 
-    A day that has none gets one only with `synced_at` and `zone`: until then it is not known as a whole. Raises Busy.
+    `synced_at` (ms) and `zone` are those of an answer that was taken in whole just now. Raises Busy.
     """
     place = keys.day_summary(experience_id, date)
     for attempt in engine.retries:
         known = engine.store.get(DaySummaryItem, place)
-        if known is None and (synced_at is None or zone is None):
-            return
         day = read_day(engine.store, keys, experience_id, date)
         now = engine.clock.now()
         was = _read_short(known)
@@ -129,8 +128,6 @@ def refresh(
         written = {slot_id: is_short.get(slot_id, 0) for slot_id in differing[: MAX_ACTIONS - 1]}
         told = {slot_id: missing for slot_id, missing in {**was, **written}.items() if missing}
         summary = _summary(place, known, day, told, synced_at, zone, now)
-        if known is not None and _said(summary) == _said(known):
-            return
         condition = DaySummaryItem.pk.does_not_exist() if known is None else DaySummaryItem.version == known.version
         shortages = [_shortage(keys, experience_id, date, *each, now) for each in written.items()]
         try:
@@ -195,16 +192,10 @@ def _summary(
         currency=price.currency if price else None,
         short=json.dumps(short) if short else None,
         zone=zone or (known.zone if known else None),
-        synced_at=max(stamp for stamp in stamps if stamp is not None),
+        synced_at=max((stamp for stamp in stamps if stamp is not None), default=None),
         version=known.version + 1 if known else 1,
         ttl=kept_until(now),
     )
-
-
-def _said(summary: DaySummaryItem) -> tuple[object, ...]:
-    """Return everything that a summary says but when it was written."""
-    price = (summary.final_minor, summary.original_minor, summary.currency)
-    return (*price, summary.short, summary.zone, summary.synced_at)
 
 
 def _read_short(known: DaySummaryItem | None) -> dict[str, int]:
