@@ -1,7 +1,7 @@
 """Mixed carts against a simple model of who has what, on DynamoDB Local: any order, with anything going wrong.
 
-Seats, a resale ticket, hours of a hall and units of a product. After every step the items must agree among themselves
-(the audit) and with the model; where a call crashed, the items say whether it took effect.
+Seats, a resale ticket, hours of a hall, units of a product and places of a partner's slot. After every step the items
+must agree among themselves (the audit) and with the model; where a call crashed, the items say whether it took effect.
 """
 
 import os
@@ -22,16 +22,18 @@ from hypothesis.stateful import (
 )
 
 from holdfast.catalogue.listings import listings
+from holdfast.claims.slot import OfferedSlot
 from holdfast.claims.span import Span, midnight
 from holdfast.platform.dynamodb import Store, connect
 from holdfast.platform.errors import AlreadyExtended, HoldTaken, Refused, ReservationOver, TicketLocked
-from holdfast.platform.items import ReservationItem
+from holdfast.platform.items import LineMap, ReservationItem
 from holdfast.platform.tables import Key
 from holdfast.reservations.ending import cancel, confirm, lapse, withdraw
 from holdfast.reservations.engine import HoldLengths, LineRequest
 from holdfast.reservations.extension import extend
 from local.dynamodb_local import DynamoDBLocal
 from tests.engine.shop import HOUR, ManualClock, Shop, best, hall, resale, seat, units
+from tests.engine.tours import ADULT, CHILD, MORNING, Tour, offered, pax, places
 from tests.properties.mishaps import MISHAPS, MeetsMishaps, Mishap
 
 SEATS = 4
@@ -41,6 +43,10 @@ MIDNIGHT = midnight("2023-12-02")
 EVENINGS = [Span(MIDNIGHT + begin * HOUR, MIDNIGHT + end * HOUR) for begin, end in ((-3, 2), (-1, 1), (1, 30), (2, 3))]
 THINGS = [*(f"seat {number}" for number in range(1, SEATS + 1)), "ticket", "any seat", "product"]
 THINGS += [f"hall {number}" for number in range(len(EVENINGS))]
+PLACES = {"places for two": (2, 0), "places for a family": (1, 1)}
+"""How many adults and children they are for."""
+
+THINGS += PLACES
 
 
 @dataclass
@@ -50,6 +56,7 @@ class Cart:
     status: str
     things: frozenset[str]
     stock: int
+    places: tuple[int, int]
     expires_at: int
     lost: bool = False
     extended: bool = False
@@ -70,6 +77,8 @@ class CartMachine(MeetsMishaps, RuleBasedStateMachine):
         first.seats({"A": SEATS})
         self.ticket = first.listing()
         self.product = first.product(units=[STOCK // 2, STOCK - STOCK // 2])
+        self.tour = Tour(first)
+        self.tour.says(_said(4, 3, 2, 700))
         self.carts: dict[Key, Cart] = {}
         self.expect_mishaps(store)
 
@@ -83,7 +92,7 @@ class CartMachine(MeetsMishaps, RuleBasedStateMachine):
                 self.carts[key].status = self.shops[0].stored(key).status
             self.all_is_well()
             wanted = [thing for thing in THINGS if thing != "any seat" and self.is_free(thing)]
-            apart = [thing for thing in wanted if thing not in ("hall 0", "hall 3")]
+            apart = [thing for thing in wanted if thing not in ("hall 0", "hall 3", "places for two")]
             if apart:
                 assert self.shops[0].cart("late", *(self.line(thing) for thing in apart)).status == "held"
             self.shops[0].audit()
@@ -98,6 +107,9 @@ class CartMachine(MeetsMishaps, RuleBasedStateMachine):
             return seat("A", int(number))
         if kind == "hall":
             return hall(*EVENINGS[int(number)])
+        if thing in PLACES:
+            adults, children = PLACES[thing]
+            return places(adult=adults, **({"child": children} if children else {}))
         return resale(self.ticket) if kind == "ticket" else units(self.product)
 
     def within(self, cart: Cart) -> bool:
@@ -108,19 +120,34 @@ class CartMachine(MeetsMishaps, RuleBasedStateMachine):
         """Return whether nobody has a thing."""
         if thing == "product":
             return sum(cart.stock for cart in self.carts.values() if cart.status in ("held", "confirmed")) < STOCK
+        if thing in PLACES:
+            return self.has_places(*PLACES[thing])
         taken = {had for cart in self.carts.values() if self.within(cart) for had in cart.things}
         if thing == "any seat":
             return any(f"seat {number}" not in taken for number in range(1, SEATS + 1))
         return not any(_same(thing, other) for other in taken)
 
+    def has_places(self, adults: int, children: int) -> bool:
+        """Return whether the partner has so many places beside those that carts have, of either type and in all."""
+        slot = self.tour.slot()
+        had = [cart.places for cart in self.carts.values() if cart.status in ("held", "confirmed")]
+        left = [
+            slot.by_type[ADULT].partner - sum(adults for adults, _ in had) - adults,
+            slot.by_type[CHILD].partner - sum(children for _, children in had) - children,
+            slot.whole.partner - sum(map(sum, had)) - adults - children,
+        ]
+        wanted = [adults, children, 1]
+        return slot.on_sale and all(number >= 0 for number, some in zip(left, wanted, strict=True) if some)
+
     def note(self, record: ReservationItem, things: Sequence[str]) -> None:
         """Remember a new reservation, whose best seat is now known by name; whoever had its units before lost them."""
         seats = {f"seat {line.seat}" for line in record.lines if line.kind == "seat"}
-        named = frozenset({thing for thing in things if thing not in ("any seat", "product")} | seats)
+        named = frozenset({thing for thing in things if thing not in ("any seat", "product", *PLACES)} | seats)
+        family = next((PLACES[thing] for thing in things if thing in PLACES), (0, 0))
         for cart in self.carts.values():
             if not self.within(cart) and _units(cart.things) & _units(named):
                 cart.lost = True
-        self.carts[record.key] = Cart("held", named, list(things).count("product"), record.expires_at)
+        self.carts[record.key] = Cart("held", named, list(things).count("product"), family, record.expires_at)
 
     @rule(
         shop=st.integers(0, 1),
@@ -139,11 +166,15 @@ class CartMachine(MeetsMishaps, RuleBasedStateMachine):
         if record is not None:
             assert all(free.values())
             assert enough_seats
+            asked_for = self.tour.slot().terms_of(ADULT)
+            assert all(asked_for and line.unit_price_minor == asked_for.final_minor for line in _adults(record))
             self.note(record, things)
         if self.may_fail(answer):
             return
         assert (record is None) == isinstance(answer, Refused)
         if record is None:
+            # What was short is believed to be so for under a second.
+            self.clock.forward(1_000)
             named = {things[int(fault.field.removeprefix("items."))] for fault in answer.faults}
             missing = {thing for thing in things if not free[thing]}
             assert missing <= named <= missing | (set() if enough_seats else {"any seat"})
@@ -218,6 +249,21 @@ class CartMachine(MeetsMishaps, RuleBasedStateMachine):
         for cart in self.carts.values():
             cart.lost |= edited and "ticket" in cart.things and cart.status == "held"
 
+    @rule(
+        left=st.integers(0, 6),
+        adults=st.integers(0, 4),
+        children=st.integers(0, 3),
+        price=st.sampled_from([700, 900]),
+        mishap=MISHAPS,
+    )
+    def ask_the_partner(self, left: int, adults: int, children: int, price: int, mishap: Mishap | None) -> None:
+        """Let the partner say how many places its slot has, and what they cost; 0 of all closes it."""
+        before = self.tour.counts()
+        said = [_said(left, adults, children, price)] if left or adults or children else []
+        self.may_fail(self.attempt(mishap, lambda: self.tour.says(*said)))
+        taken = {name: (counters.held, counters.sold) for name, counters in self.tour.counts().items()}
+        assert taken == {name: (counters.held, counters.sold) for name, counters in before.items()}
+
     @rule(milliseconds=st.sampled_from([1, 999, 5_000, 9_999, 10_000]))
     def wait(self, milliseconds: int) -> None:
         """Let time pass."""
@@ -236,8 +282,20 @@ def _units(things: frozenset[str]) -> frozenset[str]:
     return frozenset(thing for thing in things if not thing.startswith("hall"))
 
 
+def _adults(record: ReservationItem) -> list[LineMap]:
+    """Return the lines of a reservation that are adults' places."""
+    return [line for line in record.lines if line.pax_type == ADULT]
+
+
+def _said(left: int, adults: int, children: int, price: int) -> OfferedSlot:
+    """Return what the partner says of its slot."""
+    return offered(MORNING, left, pax(ADULT, adults, price_minor=price), pax(CHILD, children), currency="USD")
+
+
 def _same(one: str, other: str) -> bool:
-    """Return whether who has one of two things keeps the other from everybody."""
+    """Return whether who has one of two things keeps the other from everybody; one cart has one kind of places."""
+    if one in PLACES and other in PLACES:
+        return True
     if one.startswith("hall") and other.startswith("hall"):
         return EVENINGS[int(one[-1])].overlaps(EVENINGS[int(other[-1])])
     return one == other
