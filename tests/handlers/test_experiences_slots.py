@@ -67,6 +67,8 @@ def test_the_seeds_sample_day_is_answered_as_the_partner_said_it(tour: Tour) -> 
         kept = {name: said[name] for name in ("startTime", "startDate", "remaining")}
         expected.append({**kept, "price": price(137, 237), "paxAvailability": types})
     assert tour.slots(DAY).json == expected
+    for answer in (tour.slots(DAY), tour.dates()):
+        assert '"finalPrice":137,"originalPrice":237,' in answer.text.replace(" ", ""), "whole prices are whole numbers"
     assert tour.dates().json == {"dates": [{"date": DAY, "price": price(137, 237)}]}
 
 

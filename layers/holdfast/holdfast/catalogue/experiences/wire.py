@@ -1,6 +1,7 @@
 """What clients of the experiences API send and see: slots and dates in camelCase, as the older ones know them."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Annotated, Any
 
 from pydantic import (
@@ -9,6 +10,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainSerializer,
     StrictBool,
     StrictStr,
     WithJsonSchema,
@@ -18,7 +20,7 @@ from pydantic.alias_generators import to_camel
 from holdfast.catalogue.experiences.summaries import Price, price_to_show
 from holdfast.claims.slot import PaxTerms, Slot
 from holdfast.platform.clock import to_text
-from holdfast.platform.fields import Currency, DecimalNumber, ExperienceId, Moment, PartnerProductId
+from holdfast.platform.fields import Currency, ExperienceId, Moment, PartnerProductId
 from holdfast.platform.items import DaySummaryItem, ExperienceItem
 from holdfast.platform.money import from_minor
 
@@ -50,6 +52,19 @@ def _once_each(numbers: list[int]) -> list[int]:
         raise ValueError("a weekday comes twice")
     return sorted(numbers)
 
+
+def _as_the_partner_writes_it(amount: Decimal) -> int | float:
+    """Return an exact decimal as a JSON number: 137, and not 137.0; under 16 digits, its text is the decimal's own."""
+    return int(amount) if amount == amount.to_integral_value() else float(amount)
+
+
+Amount = Annotated[
+    Decimal,
+    PlainSerializer(_as_the_partner_writes_it),
+    WithJsonSchema({"type": "number"}),
+    Field(examples=[137]),
+]
+"""A decimal amount in the currency's own units."""
 
 Weekday = Annotated[
     int,
@@ -137,8 +152,8 @@ class _Shown(BaseModel):
 class ExperiencePrice(_Shown):
     """What a place costs, and what it did, in the currency's own units."""
 
-    final_price: DecimalNumber
-    original_price: DecimalNumber
+    final_price: Amount
+    original_price: Amount
     currency_code: Currency
 
 
