@@ -48,7 +48,7 @@ STARVED = {Horizon.WEEK: 24 * HOUR, Horizon.MONTH: 96 * HOUR}
 STARTED_ON = date(2026, 2, 26)
 """The day, at the partner, at whose beginning the simulation begins: the end of a month is in the measured week."""
 
-_TENANT = _RUN = "simulated"
+_TENANT = "simulated"
 
 
 class Plan(Protocol):
@@ -93,7 +93,7 @@ class AsPlanned:
         dates = self._dates_at(now)
         for number, product in enumerate(self._products):
             wanted = planning.wanted_by(horizon, product, self._sheets[number], dates, now).wanted
-            self._want(number, horizon, wanted)
+            self._want(number, horizon, wanted, now)
 
     def minute(self, now: int) -> None:
         """Fill the queue."""
@@ -104,7 +104,7 @@ class AsPlanned:
         for number in {number for number, _ in self._messages}:
             busy.update(planning.in_flight(self._sheets[number], dates, now))
         lines = {horizon: self._line(horizon) for horizon in Horizon}
-        for _, pair in planning.choose(lines, busy, lambda waiting: waiting.synced, now):
+        for _, _, pair in planning.choose(lines, busy, now):
             number = self._numbers[pair.experience_id]
             self._queued[number][pair.date] = now
             self._messages.append((number, pair.date))
@@ -143,13 +143,14 @@ class AsPlanned:
     def _find_overlooked(self, dates: Reach, now: int) -> None:
         for number, product in enumerate(self._products):
             for horizon, days in planning.overlooked(product, self._sheets[number], dates, now).items():
-                self._want(number, horizon, days)
+                self._want(number, horizon, days, now)
 
-    def _want(self, number: int, horizon: Horizon, dates: Sequence[str]) -> None:
+    def _want(self, number: int, horizon: Horizon, dates: Sequence[str], now: int) -> None:
         for day in dates:
-            self._wanted[number][day] = _RUN
+            run_id = f"{now:013d}-{horizon.value}-simulated"
+            self._wanted[number][day] = run_id
             pair = Pair(_TENANT, self._products[number].experience_id, day)
-            heappush(self._lines[horizon], Waiting(self._synced[number].get(day, 0), pair))
+            heappush(self._lines[horizon], planning.waits(horizon, pair, run_id, self._synced[number].get(day)))
 
     def _line(self, horizon: Horizon) -> Iterator[Waiting]:
         """Yield what waits of a horizon, the oldest first; what was yielded stays until the next is asked for."""

@@ -235,7 +235,7 @@ def test_what_is_furthest_past_its_target_goes_first_and_each_horizon_has_its_sh
 
 
 def test_several_tenants_share_a_partner_and_one_that_pauses_is_left_out(desk: Desk) -> None:
-    desk.products = [product("14", tenant=tenant) for tenant in ("t1", "t2", "t3")]
+    desk.products = [product("14", {2}, tenant) for tenant in ("t1", "t2", "t3")]
     desk.controls.switch("t2", True, "staff-1")
     runs = desk.planner.schedule(Horizon.TODAY, desk.products)
     assert [run.pk.partition("#")[0] for run in runs] == ["t1", "t3"]
@@ -491,6 +491,28 @@ def test_a_manual_run_that_broke_off_is_gone_on_with_under_its_key(desk: Desk, c
     assert (run.planned, run.merged) == (117, 3)
     assert sum(kind == "manual" for kind in (each.kind for each in desk.all_runs())) == 1
     desk.audit()
+
+
+def test_what_a_run_planned_is_said_once(desk: Desk) -> None:
+    run = desk.runs.begin(TENANT, "manual", 1)
+    first = desk.runs.planned(run, 7)
+    desk.clock.forward(1)
+    again = desk.runs.planned(run, 9)
+    assert (again.merged, again.planned_at) == (first.merged, first.planned_at) == (7, desk.clock.now() - 1)
+
+
+def test_new_products_are_asked_for_from_today_on_and_behind_what_is_wanted_by_hand(desk: Desk) -> None:
+    desk.products = [product("old", {2})]
+    desk.synced(3 * MINUTE)
+    run = desk.runs.begin(TENANT, "manual", 30)
+    days = sorted(desk.sheet("old").synced)
+    assert desk.sheets.want(run.sk, [(desk.sheet("old"), days)])
+    desk.products += [product(f"{number:03d}") for number in range(100)]
+    messages = desk.refill()
+    assert {message.date for message in messages if message.experience_id == "old"} == set(days)
+    others = [message for message in messages if message.experience_id != "old"]
+    assert {message.date for message in others if message.date < "2026-04-08"} == {"2026-03-31", "2026-04-01"}
+    assert {message.date for message in others if message.date >= "2026-04-08"} <= {"2026-04-08"}
 
 
 def test_twins_of_a_keyed_manual_run_are_one_run(desk: Desk, calls: Calls) -> None:

@@ -11,17 +11,19 @@ from hypothesis import strategies as st
 from benchmarks import staleness
 from benchmarks.staleness import NOT_RUNNING, PRODUCTS, TODAY_AT_MOST, AsPlanned, Naive, broken, simulate
 from holdfast.partners.limiter import next_grant
-from holdfast.partners.pairs import HOUR, MINUTE, MONTH_DAYS, TARGETS, Horizon, Product, horizon_of, today_in
+from holdfast.partners.pairs import HOUR, MINUTE, MONTH_DAYS, TARGETS, Horizon, Pair, Product, horizon_of, today_in
 from holdfast.partners.planning import (
     QUEUED_AT_MOST,
     QUEUED_FOR,
     SHARES,
+    Waiting,
     choose,
     in_flight,
     over,
     overlooked,
     reach,
     waiting,
+    waits,
     wanted_at_once,
     wanted_by,
 )
@@ -36,6 +38,7 @@ ZONES = st.sampled_from(
 MOMENTS = st.integers(1_704_067_200_000, 1_988_150_400_000)
 """From 2024 to 2032."""
 
+KINDS = st.sampled_from(["today", "week", "month", "manual", "onboarding"])
 WEEKDAYS = st.frozensets(st.integers(1, 7), min_size=1)
 
 
@@ -53,7 +56,7 @@ def sheets(draw: st.DrawFn) -> tuple[Product, Sheet, ZoneInfo, int]:
         "t1",
         "14",
         synced={day: now - draw(ages) for day in draw(some)},
-        wanted=dict.fromkeys(wanted, "run"),
+        wanted={day: f"{now - draw(ages):013d}-{draw(KINDS)}-00000000" for day in sorted(wanted)},
         queued={day: now - draw(st.integers(0, 2 * QUEUED_FOR)) for day in queued},
         failures=draw(st.integers(0, 4)),
         not_before=draw(st.sampled_from([0, now - 1, now, now + 1])),
@@ -163,10 +166,13 @@ BUSY = st.fixed_dictionaries({horizon: st.integers(0, 30) for horizon in Horizon
 NOW = 1_800_000_000_000
 
 
-def lines_of(ages: Mapping[Horizon, list[int]]) -> dict[Horizon, list[tuple[int, str]]]:
+def lines_of(ages: Mapping[Horizon, list[int]]) -> dict[Horizon, list[Waiting]]:
     """Return lines of pairs that are so old."""
     return {
-        horizon: [(NOW - age, f"{horizon}{number}") for number, age in enumerate(sorted(of_horizon, reverse=True))]
+        horizon: [
+            Waiting(NOW - age, "2027-01-15", Pair("t1", f"{horizon}{number}", "2027-01-15"))
+            for number, age in enumerate(sorted(of_horizon, reverse=True))
+        ]
         for horizon, of_horizon in ages.items()
     }
 
@@ -176,7 +182,7 @@ def test_rule_20_two_minutes_of_work_are_chosen_and_no_horizon_starves(
     ages: dict[Horizon, list[int]], busy: dict[Horizon, int]
 ) -> None:
     lines = lines_of(ages)
-    chosen = choose(lines, busy, lambda each: each[0], NOW)
+    chosen = choose(lines, busy, NOW)
     counts = {horizon: sum(each in lines[horizon] for each in chosen) for horizon in Horizon}
     room = max(0, QUEUED_AT_MOST - sum(busy.values()))
     assert len(chosen) == len(set(chosen)) == min(room, sum(map(len, lines.values())))
@@ -193,36 +199,60 @@ def test_rule_20_two_minutes_of_work_are_chosen_and_no_horizon_starves(
 @given(st.fixed_dictionaries(dict.fromkeys(Horizon, AGES)))
 def test_beyond_the_shares_the_one_furthest_past_its_target_goes_first(ages: dict[Horizon, list[int]]) -> None:
     lines = lines_of(ages)
-    chosen = choose(lines, {}, lambda each: each[0], NOW)
     counts = dict.fromkeys(Horizon, 0)
-    for each in chosen:
+    for each in choose(lines, {}, NOW):
         horizon = next(horizon for horizon in Horizon if each in lines[horizon])
         open_lines = [other for other in Horizon if counts[other] < len(lines[other])]
         short = [other for other in open_lines if counts[other] + 1 <= SHARES[other] * QUEUED_AT_MOST]
         if not short:
-            late = {other: (NOW - lines[other][counts[other]][0]) / TARGETS[other] for other in open_lines}
+            late = {other: (NOW - lines[other][counts[other]].since) / TARGETS[other] for other in open_lines}
             assert late[horizon] == max(late.values())
         counts[horizon] += 1
 
 
 def test_lines_are_read_no_further_than_they_are_taken_from() -> None:
-    read: list[int] = []
+    read: list[Waiting] = []
 
-    def line() -> Iterator[int]:
-        for number in range(1_000):
-            read.append(number)
-            yield number + 1
+    def line() -> Iterator[Waiting]:
+        for each in lines_of({Horizon.TODAY: [MINUTE] * 1_000})[Horizon.TODAY]:
+            read.append(each)
+            yield each
 
-    chosen = choose({Horizon.TODAY: line()}, {}, lambda each: each, NOW)
-    assert len(chosen) == QUEUED_AT_MOST
+    assert len(choose({Horizon.TODAY: line()}, {}, NOW)) == QUEUED_AT_MOST
     assert len(read) <= QUEUED_AT_MOST + 1
-    assert choose({Horizon.TODAY: iter([1])}, {Horizon.WEEK: QUEUED_AT_MOST + 7}, lambda each: each, NOW) == []
+    assert choose({Horizon.TODAY: line()}, {Horizon.WEEK: QUEUED_AT_MOST + 7}, NOW) == []
 
 
-def test_what_was_never_answered_comes_before_anything_that_was() -> None:
-    lines = {Horizon.TODAY: [1] * 60, Horizon.MONTH: [0] * 60}
-    chosen = choose(lines, {}, lambda each: each, NOW)
-    assert chosen.count(0) == QUEUED_AT_MOST - 42, "beyond the share of today"
+def at(day: str, synced: int | None, run_id: str, horizon: Horizon = Horizon.MONTH) -> Waiting:
+    """Return how a pair waits that a run wants."""
+    return waits(horizon, Pair("t1", "14", day), run_id, synced)
+
+
+def run_of(kind: str, began_at: int = NOW) -> str:
+    """Return the id of a run."""
+    return f"{began_at:013d}-{kind}-00000000"
+
+
+def test_of_pairs_never_answered_the_nearest_date_goes_first() -> None:
+    far, near = (at(day, None, run_of("onboarding")) for day in ("2027-02-01", "2027-01-31"))
+    other = waits(Horizon.MONTH, Pair("t1", "00", "2027-02-01"), run_of("onboarding"), None)
+    assert sorted([far, other, near]) == [near, other, far]
+
+
+def test_a_new_product_comes_before_most_and_not_before_what_is_older_still() -> None:
+    new = at("2027-02-01", None, run_of("onboarding"))
+    usual = at("2027-02-01", NOW - 40 * HOUR, run_of("month"))
+    old = at("2027-02-01", NOW - 49 * HOUR, run_of("month"))
+    assert sorted([new, usual, old]) == [old, new, usual]
+    assert at("2027-02-01", None, run_of("onboarding", NOW - HOUR)) < new, "and those that came before it"
+
+
+def test_a_manual_run_does_not_stand_behind_the_far_dates_of_an_onboarding() -> None:
+    by_hand = at("2027-02-01", NOW - 3 * MINUTE, run_of("manual"))
+    new = [at("2027-01-25", None, run_of("onboarding", NOW - began * HOUR)) for began in (0, 12, 23)]
+    assert all(by_hand < each for each in new)
+    assert at("2027-02-01", None, run_of("manual")) < by_hand, "what nothing is known of first of all"
+    assert by_hand > at("2027-02-01", NOW - 73 * HOUR, run_of("month")), "nothing is kept waiting for ever by hand"
 
 
 def test_the_shares_leave_something_to_whatever_is_latest() -> None:

@@ -227,7 +227,7 @@ class Planner:
             return {"waiting": waiting}
         lines = {horizon: sorted(line) for horizon, line in partner.lines.items()}
         chosen: dict[tuple[str, str], list[Waiting]] = {}
-        for each in planning.choose(lines, partner.busy, lambda each: each.synced, now):
+        for each in planning.choose(lines, partner.busy, now):
             chosen.setdefault((each.pair.tenant, each.pair.experience_id), []).append(each)
         queued = unsent = 0
         messages: list[SyncMessage] = []

@@ -5,18 +5,17 @@ that a product does not run on, or that was answered a moment ago, or that is wa
 its target goes first; and each horizon has a share of the requests that no other can take from it.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import lru_cache
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from holdfast.partners.breaker import OPENS_AT
 from holdfast.partners.pairs import HOUR, MINUTE, MONTH_DAYS, TARGETS, WEEK_DAYS, Horizon, Pair, Product, today_in
+from holdfast.partners.runs import MANUAL, read_run_id
 from holdfast.partners.sheets import Sheet
-
-T = TypeVar("T")
 
 SHARES = {Horizon.TODAY: 0.70, Horizon.WEEK: 0.18, Horizon.MONTH: 0.08}
 """The part of a partner's requests that each horizon has for itself while anything of it waits.
@@ -52,8 +51,15 @@ Schedules come once a target, and pass over what is fresh: no pair that they loo
 wanted. A pair whose date has come into a nearer horizon may be, one whose schedule broke off, and one of a new product.
 """
 
-_NEVER = 0
-"""When a pair was answered that never was."""
+_NEW = 2
+"""How many times its target a pair that was never answered is taken to be old when it comes to be wanted.
+
+That is older than most, so that a new product is known soon; and not older than all, so that however many come at once,
+what is known already does not grow old behind them.
+"""
+
+_BY_HAND = 3
+"""How many times its target a pair that a manual run wants is taken to be older than it is: somebody waits for it."""
 
 
 class Reach(NamedTuple):
@@ -82,10 +88,23 @@ class Plan:
 
 
 class Waiting(NamedTuple):
-    """A pair that may be queued, and when (ms) it was answered last; 0 for never. The oldest come first."""
+    """A pair that may be queued, and since when (ms) it is taken to be unanswered.
 
-    synced: int
+    Those unanswered for longest come first, and of several for which that is alike, those of the nearest date.
+    """
+
+    since: int
+    date: str
     pair: Pair
+
+
+def waits(horizon: Horizon, pair: Pair, run_id: str, synced: int | None) -> Waiting:
+    """Return how a pair waits that a run wants, and that was answered at `synced` (ms), or never was."""
+    run = read_run_id(run_id)
+    since = run.began_at - int(_NEW * TARGETS[horizon]) if synced is None else synced
+    if run.kind == MANUAL:
+        since -= int(_BY_HAND * TARGETS[horizon])
+    return Waiting(since, pair.date, pair)
 
 
 def reach(zone: ZoneInfo, now: int) -> Reach:
@@ -153,26 +172,24 @@ def waiting(sheet: Sheet, dates: Reach, now: int) -> Mapping[Horizon, Sequence[W
         horizon = dates.horizon_of(date.fromisoformat(known))
         if horizon is not None and not is_queued(sheet, known, now):
             pair = Pair(sheet.tenant, sheet.experience_id, known)
-            found.setdefault(horizon, []).append(Waiting(sheet.synced.get(known, _NEVER), pair))
+            found.setdefault(horizon, []).append(waits(horizon, pair, sheet.wanted[known], sheet.synced.get(known)))
     return _one_of(sheet, found, now) if sheet.failures >= OPENS_AT else found
 
 
 def choose(
-    lines: Mapping[Horizon, Iterable[T]],
+    lines: Mapping[Horizon, Iterable[Waiting]],
     busy: Mapping[Horizon, int],
-    synced: Callable[[T], int],
     now: int,
-) -> list[T]:
+) -> list[Waiting]:
     """Return what is queued next of a partner's `lines`, each of which is read only as far as it is taken from.
 
-    A line has what waits of a horizon, the longest unanswered first, and `synced` says since when (ms); `busy` is how
-    many of each horizon are queued already. A horizon that has less than its share is served first, in proportion;
-    what is then left goes to whatever is furthest past its target.
+    A line has what waits of a horizon, in order, and `busy` is how many of each are queued already. A horizon that has
+    less than its share is served first, in proportion; what is then left goes to whatever is furthest past its target.
     """
     rest = {horizon: iter(lines.get(horizon, ())) for horizon in Horizon}
     heads = dict(_heads(rest))
     counts = {horizon: busy.get(horizon, 0) for horizon in Horizon}
-    chosen: list[T] = []
+    chosen: list[Waiting] = []
     for _ in range(QUEUED_AT_MOST - sum(counts.values())):
         if not heads:
             break
@@ -180,7 +197,7 @@ def choose(
         if short:
             horizon = min(short, key=lambda each: counts[each] / SHARES[each])
         else:
-            horizon = max(heads, key=lambda each: _lateness(each, synced(heads[each]), now))
+            horizon = max(heads, key=lambda each: (now - heads[each].since) / TARGETS[each])
         chosen.append(heads.pop(horizon))
         counts[horizon] += 1
         heads.update(_heads({horizon: rest[horizon]}))
@@ -196,7 +213,7 @@ def _plan(days: Iterable[tuple[str, date]], fresh_for: int, product: Product, sh
             if product.runs_on(day):
                 if text in sheet.wanted:
                     merged.append(text)
-                elif now - sheet.synced.get(text, _NEVER) > fresh_for:
+                elif now - sheet.synced.get(text, 0) > fresh_for:
                     wanted.append(text)
     return Plan(wanted, merged)
 
@@ -219,12 +236,7 @@ def _one_of(sheet: Sheet, found: Mapping[Horizon, Sequence[Waiting]], now: int) 
     return {} if nearest is None else {nearest: [min(found[nearest])]}
 
 
-def _lateness(horizon: Horizon, synced: int, now: int) -> float:
-    """Return how many times its target a pair is old; one that was never answered is later than any other."""
-    return float("inf") if synced == _NEVER else (now - synced) / TARGETS[horizon]
-
-
-def _heads(rest: Mapping[Horizon, Iterator[T]]) -> Iterator[tuple[Horizon, T]]:
+def _heads(rest: Mapping[Horizon, Iterator[Waiting]]) -> Iterator[tuple[Horizon, Waiting]]:
     for horizon, line in rest.items():
         for head in line:
             yield horizon, head

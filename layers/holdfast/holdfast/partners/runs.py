@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from secrets import token_hex
+from typing import NamedTuple
 
 from holdfast.partners.sheets import KEPT_SECONDS
 from holdfast.platform import page_tokens
@@ -18,6 +19,13 @@ MANUAL, ONBOARDING = "manual", "onboarding"
 
 MOST_FAILURES = 100
 """Failures of a run that are shown."""
+
+
+class RunId(NamedTuple):
+    """What a run's id says: when it began (ms), and what kind of run it is."""
+
+    began_at: int
+    kind: str
 
 
 @dataclass(frozen=True)
@@ -45,7 +53,7 @@ class Runs:
         if known is not None:
             return self.get(tenant, known["run_id"])
         now = self._clock.now()
-        run_id = f"{now:013d}-{kind}-{token_hex(4)}"
+        run_id = new_run_id(now, kind)
         ttl = now // 1000 + KEPT_SECONDS
         run = SyncRunItem(*Keys(tenant).sync_run(run_id), kind=kind, days=days, started_at=now, ttl=ttl)
         writes: list[Write] = [Put(run)]
@@ -104,6 +112,17 @@ class Runs:
         """Return the first 100 failures of a run, in their order."""
         page = self._store.query(Keys(tenant).sync_failures(run_id), limit=MOST_FAILURES)
         return [read(SyncFailureItem, raw) for raw in page.items]
+
+
+def new_run_id(began_at: int, kind: str) -> str:
+    """Return an id for a run that begins at that time (ms): ids stand in the order of their times."""
+    return f"{began_at:013d}-{kind}-{token_hex(4)}"
+
+
+def read_run_id(run_id: str) -> RunId:
+    """Return what a run's id says of it."""
+    began_at, kind, _ = run_id.split("-")
+    return RunId(int(began_at), kind)
 
 
 def waiting_of(run: SyncRunItem) -> int:
