@@ -51,6 +51,7 @@ class Tour:
 
     shop: Shop
     contains_our_sales: bool = False
+    was_asked: bool = False
 
     def __post_init__(self) -> None:
         """Have the shop sell the experience, every day."""
@@ -70,10 +71,14 @@ class Tour:
         self.shop.store.write(Put(sold))
 
     def says(self, *said: OfferedSlot) -> bool:
-        """Let the partner be asked, and take in what it says: these slots, and no others; return whether it is news."""
+        """Let the partner be asked, and take in what it says: these slots, and no others; return whether it is news.
+
+        Every time but the first a moment passes before.
+        """
         shop = self.shop
-        shop.clock.forward(1)
-        asked_at = shop.clock.now()
+        if self.was_asked:
+            shop.clock.forward(1)
+        self.was_asked, asked_at = True, shop.clock.now()
         before = slots.look(shop.engine, shop.tenant, TOUR, DAY)
         return slots.keep(
             shop.engine,

@@ -21,6 +21,7 @@ from holdfast.reservations.engine import LineRequest
 from holdfast.reservations.idempotency import KeyedRequest
 from tests.engine.box_office import BoxOffice, standing
 from tests.engine.shop import HOUR, START, Shop, best, hall, resale, seat, units
+from tests.engine.tours import MORNING, Tour, offered, places
 
 DAY = 24 * HOUR
 MANY = 6
@@ -42,6 +43,7 @@ class Ways:
         self.office.open(seats=3 * MANY, standing=4 * MANY)
         self.product = shop.product(units=100, max_per_user=50)
         self.second = shop.product(units=100)
+        Tour(shop).says(offered(MORNING, 10 * MANY))
         self.listings = [shop.listing("eve") for _ in range(2 * MANY)]
         park = NewVenue("Park", "Here", 9, 1, "USD", "UTC", None, VenueSettings())
         venues.create(shop.engine, shop.tenant, park, None)
@@ -61,6 +63,9 @@ class Ways:
 
     def hall(self, number: int) -> ReservationItem:
         return self._cart(number, hall(START + number * DAY, START + number * DAY + HOUR))
+
+    def places(self, number: int) -> ReservationItem:
+        return self._cart(number, places(adult=1, child=1))
 
     def mixed(self, number: int) -> ReservationItem:
         return self._cart(number, units(self.product), seat("A", 1 + number), units(self.second, 2))
@@ -143,6 +148,7 @@ RESERVING: dict[str, Way] = {
     "best seats": Ways.best_seats,
     "listing": Ways.listing,
     "hall": Ways.hall,
+    "places": Ways.places,
     "mixed cart": Ways.mixed,
     "deal": Ways.deal,
     "deals in bulk": Ways.deals_in_bulk,

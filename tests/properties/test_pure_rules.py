@@ -1,11 +1,15 @@
 """Properties of the pure rules: drawing, netting, splitting, merging, money, ids."""
 
+import json
 from collections import Counter
+from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from holdfast.claims import slot
 from holdfast.claims.changes import CounterChange, netted
 from holdfast.claims.pool import Shard, Terms, spread
 from holdfast.platform.dynamodb import Put
@@ -18,6 +22,11 @@ from holdfast.reservations.engine import LineRequest, merged
 KEYS = Keys("demo")
 TERMS = st.sampled_from([Terms(1, 5, "USD", True, None), Terms(2, 6, "USD", True, None), Terms(3, 7, "EUR", True, 2)])
 SHARDS = st.lists(st.tuples(st.integers(0, 9), TERMS), max_size=8)
+STEPS = [slot.confirm, slot.buy, slot.release, slot.take_back]
+MOVED = ["available", "held", "sold", "returned"]
+PAX_TERMS = partial(
+    slot.PaxTerms, description="", minimum=1, maximum=2, is_primary=True, final_minor=1, original_minor=2, on_sale=False
+)
 LINES = st.lists(st.tuples(st.integers(1, 9), st.integers(0, 3)), min_size=1, max_size=5)
 
 
@@ -54,6 +63,39 @@ def test_netting_keeps_every_sum_and_names_no_item_twice(changes: list[tuple[int
     assert len({change.key for change in found}) == len(found)
     added = {(change.key, name): amount for change in found for name, amount in change.add.items() if amount}
     assert added == {place: amount for place, amount in wanted.items() if amount}
+
+
+@given(st.lists(st.tuples(st.sampled_from(STEPS), st.sampled_from("abc"), st.integers(1, 9)), min_size=1, max_size=9))
+def test_rule_18_whatever_is_done_with_places_the_sums_stand(
+    steps: list[tuple[Callable[[Key, str, int], CounterChange], str, int]],
+) -> None:
+    """Places go from one counter of their type to another, those of the slot with them; the partner's stay."""
+    (change,) = netted(
+        step(KEYS.slot("14", "2025-03-23", "ab12"), pax_type, places) for step, pax_type, places in steps
+    )
+    types = {pax_type for _, pax_type, _ in steps}
+    assert change.add.keys() <= set(MOVED) | {f"{name}#{pax_type}" for name in MOVED for pax_type in types}
+    for name in MOVED:
+        assert change.add.get(name, 0) == sum(change.add.get(f"{name}#{pax_type}", 0) for pax_type in types)
+    for end in ("", *(f"#{pax_type}" for pax_type in types)):
+        assert sum(change.add.get(f"{name}{end}", 0) for name in MOVED[:3]) == 0
+        assert all(change.add.get(f"{name}{end}", 0) >= 0 or f"{name}{end}" in change.floored for name in MOVED)
+
+
+@given(st.dictionaries(st.sampled_from("abc"), st.integers(1, 9), min_size=1))
+def test_rule_18_all_pax_types_are_taken_at_once_or_none(pax: dict[str, int]) -> None:
+    """A hold is one change, which holds what each type's own change would."""
+    key = KEYS.slot("14", "2025-03-23", "ab12")
+    change = slot.acquire(key, pax, 3)
+    assert change.equal == {"revision": 3}
+    given_back = [slot.release(key, pax_type, places) for pax_type, places in pax.items()]
+    assert netted([change, *given_back]) == []
+
+
+@given(st.lists(st.builds(PAX_TERMS, type=st.text(max_size=5), name=st.text(max_size=5)), max_size=4))
+def test_terms_of_pax_types_are_read_as_they_are_written(pax: list[slot.PaxTerms]) -> None:
+    """Whatever a partner calls its types."""
+    assert [slot.PaxTerms(*terms) for terms in json.loads(slot.pax_text(tuple(pax)))] == pax
 
 
 @given(LINES, st.lists(st.integers(1, 9), min_size=1, max_size=4), st.data())
