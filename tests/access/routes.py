@@ -6,7 +6,7 @@ A route without a row here fails the tests.
 from dataclasses import dataclass
 from typing import Any
 
-from tests.access.world import HALL, PASSWORD, PHONE, RIVAL, TENANT, Request, World, seat
+from tests.access.world import HALL, PASSWORD, PHONE, RIVAL, SLOT_DATE, TENANT, Request, World, seat
 
 Json = dict[str, Any]
 
@@ -73,6 +73,7 @@ COMMON = {
     "event": "1",
     "type": "1",
     "venue": "1",
+    "experience": "14",
     "alice": "alice",
     "bob": "bob",
     "phone": PHONE,
@@ -87,6 +88,8 @@ NOWHERE = {
     "event": "777",
     "type": "777",
     "venue": "777",
+    "experience": "777",
+    "run": f"{'0' * 13}-manual-{'0' * 8}",
     "blackout": "0" * 24,
     "ticket": "0" * 24,
     "carols ticket 2": "0" * 24,
@@ -242,6 +245,26 @@ ROWS = [
     Row("GET", "/api/v1/bookings/{booking}", CUSTOMER, of_user=True, of_tenant=True),
     Row("POST", "/api/v1/bookings/{booking}/confirm", STAFF, {}, of_tenant=True),
     Row("POST", "/api/v1/bookings/{booking}/cancel", CUSTOMER, {}, of_user=True, of_tenant=True),
+    Row("GET", "/api/v1/experiences", CUSTOMER),
+    Row(
+        "POST",
+        "/api/v1/experiences",
+        ADMIN,
+        {"id": "15", "name": "Safari", "partner": "tours", "partner_product_id": "15", "weekdays": ["sun"]},
+        (201,),
+    ),
+    Row("GET", "/api/v1/experiences/{experience}", CUSTOMER, of_tenant=True),
+    Row("PATCH", "/api/v1/experiences/{experience}", ADMIN, {"name": "Walk"}, of_tenant=True),
+    Row("GET", f"/api/v1/experiences/{{experience}}/slots?date={SLOT_DATE}", CUSTOMER, of_tenant=True),
+    Row("GET", f"/api/v1/experience/{{experience}}/slots?date={SLOT_DATE}", CUSTOMER, of_tenant=True),
+    Row("GET", "/api/v1/experience/{experience}/dates", CUSTOMER, of_tenant=True),
+    Row("POST", "/api/v1/sync?days=2", STAFF, None, (202,)),
+    Row("POST", "/api/v1/sync/pause", STAFF),
+    Row("POST", "/api/v1/sync/resume", STAFF),
+    Row("GET", "/api/v1/sync/runs", STAFF),
+    Row("GET", "/api/v1/sync/runs/{run}", STAFF, of_tenant=True),
+    Row("GET", "/api/v1/sync/shortages", STAFF),
+    Row("GET", "/api/v1/sync/status", STAFF),
     Row("POST", "/api/users/totp", CUSTOMER, {}),
     Row("POST", "/api/users/totp/confirm", CUSTOMER, {"code": "{totp}"}),
     Row("DELETE", "/api/users/totp", CUSTOMER),
@@ -276,6 +299,7 @@ FURTHER = [
     _cart(kind="seat", event_id="{event}", ticket_type_id="{type}", row="1", seat="9"),
     _cart(kind="best_available", event_id="{event}", ticket_type_id="{type}", quantity=1),
     _cart(kind="listing", ticket_id="{carols ticket 2}"),
+    _cart(kind="slot", experience_id="{experience}", date=SLOT_DATE, slot_id="ab12", pax={"ADULT_12~99": 1}),
     _cart(kind="venue", venue_id="{venue}", start="2031-06-15T18:00:00Z", end="2031-06-15T22:00:00Z"),
     Row("GET", "/api/v1/reservations?user_id={alice}", STAFF, of_user=True),
     Row("GET", "/api/v1/orders?user_id={alice}", STAFF, of_user=True),

@@ -10,13 +10,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
+from holdfast.catalogue.experiences.slots import DayBefore, keep
+from holdfast.claims.slot import OfferedPax, OfferedSlot
 from holdfast.platform.access import CATCH_ALL, ROUTES
 from holdfast.platform.clock import SystemClock
 from holdfast.platform.credentials import digest_of
 from holdfast.platform.dynamodb import Delete, Put, Store, Update
 from holdfast.platform.identity_items import PersonItem, ServiceKeyItem
 from holdfast.platform.tables import Keys
+from holdfast.reservations.engine import Engine
 from tests.handlers import tokens
 from tests.handlers.account import IDENTITY, SYNC, TABLE, Aws, found_tenant
 from tests.handlers.gateway import Answer, event, resource_of, send
@@ -27,6 +31,7 @@ OPERATORS = "operator"
 PHONE = "+919876543210"
 PASSWORD = "Correct-horse-7"
 CUSTOMERS = ("alice", "bob", "carol")
+SLOT_DATE = "2031-06-07"
 
 Json = dict[str, Any]
 
@@ -219,6 +224,29 @@ class World:
         self._secret = secret
         kept = self.made(admin, "POST", "/api/v1/keys", {"label": "shop", "roles": ["service"]})
         self.ids["key"] = kept["id"]
+        self.made(admin, "POST", "/api/v1/experiences", WALK)
+        self._offer_a_slot()
+        self.ids["run"] = self.made(f"{TENANT}/sam", "POST", "/api/v1/sync")["run_id"]
+
+    def _offer_a_slot(self) -> None:
+        """Take in what a partner says of the experience's day."""
+        adult = OfferedPax("ADULT_12~99", "Adult", "12-99 years", 1, 20, 150, True, 34_100, 44_100)
+        slot = OfferedSlot("ab12", "09:00", "10:30", 170, "USD", (adult,), {})
+        kept = keep(
+            Engine(self.store),
+            TENANT,
+            "14",
+            SLOT_DATE,
+            DayBefore({}),
+            [slot],
+            may_close=True,
+            digest="0",
+            rejected=[],
+            asked_at=SystemClock().now(),
+            zone=ZoneInfo("Asia/Singapore"),
+            contains_our_sales=False,
+        )
+        assert kept
 
 
 def seat(number: int) -> list[Json]:
@@ -226,6 +254,13 @@ def seat(number: int) -> list[Json]:
     return [{"ticketTypeId": 1, "metaData": {"rowNumbers": [1], "seatNumbers": [number]}}]
 
 
+WALK: Json = {
+    "id": "14",
+    "name": "Island walk",
+    "partner": "tours",
+    "partner_product_id": "14",
+    "weekdays": ["mon", "tue", "wed", "thu", "fri", "sat", "sun"],
+}
 HALL: Json = {
     "name": "Parkside",
     "address": "1 High Street",

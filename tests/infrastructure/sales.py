@@ -17,6 +17,12 @@ from tests.handlers import tokens
 from tests.infrastructure.captchas import ask_for_captchas
 from tests.infrastructure.checkouts import check_everything_out
 from tests.infrastructure.identities import let_everybody_in, look_at_everybody_anew
+from tests.infrastructure.partners import (
+    look_at_slots,
+    put_slots_on_sale,
+    steer_the_synchronisation,
+    take_slots_off_sale,
+)
 from tests.infrastructure.world import KEY, TENANT, LambdaContext, World, moment
 
 CART = "/api/v1/reservations"
@@ -33,6 +39,8 @@ def sell_everything(world: World) -> None:
     _know_people(world)
     venue = _open_a_hall(world)
     _book_a_hall(world, venue)
+    slot = put_slots_on_sale(world)
+    look_at_slots(world)
     lines = [
         {"kind": "product", "product_id": product, "quantity": 1},
         {"kind": "ticket", "event_id": event, "ticket_type_id": counted, "quantity": 2},
@@ -40,12 +48,15 @@ def sell_everything(world: World) -> None:
         {"kind": "best_available", "event_id": event, "ticket_type_id": numbered, "quantity": 2},
         {"kind": "listing", "ticket_id": ticket},
         {"kind": "venue", "venue_id": venue, "start": moment(120), "end": moment(123)},
+        slot,
     ]
     _sell_one_of_each(world, lines)
     _let_things_break_off(product, venue)
-    _let_holds_run_out(world, product)
+    _let_holds_run_out(world, product, slot)
     check_everything_out(world, lines, another)
     ask_for_captchas(world, lines)
+    steer_the_synchronisation(world, slot)
+    take_slots_off_sale(world, slot)
     let_everybody_in(world)
     look_at_everybody_anew(world)
     assert world.request("health", "GET", "/api/v1/health")["status"] == "ok"
@@ -252,9 +263,9 @@ def _let_things_break_off(product: str, venue: str) -> None:
         store.write(Put(item))
 
 
-def _let_holds_run_out(world: World, product: str) -> None:
+def _let_holds_run_out(world: World, product: str, slot: dict[str, Any]) -> None:
     """Hold twice for a moment: one hold runs out by its message, one is left for the sweeper."""
-    items = [{"kind": "product", "product_id": product, "quantity": 1}]
+    items = [{"kind": "product", "product_id": product, "quantity": 1}, slot]
     for user in ("linus", "margaret"):
         world.request("reservations", "POST", CART, {"items": items, "user_id": user, "hold_seconds": 1}, key="short")
     held = [

@@ -57,6 +57,11 @@ UNSEEN = {
         ("sqs:ReceiveMessage", "ExpiryQueue"),
     },
     "expiry_scheduler": _STREAM,
+    "sync_fetcher": {
+        ("sqs:DeleteMessage", "SyncQueue"),
+        ("sqs:GetQueueAttributes", "SyncQueue"),
+        ("sqs:ReceiveMessage", "SyncQueue"),
+    },
 }
 
 

@@ -18,14 +18,18 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from holdfast.abuse.captcha import gate
+from holdfast.partners.limiter import Limiter, Pace
 from holdfast.platform import http, queues, revocation, secrets, tenancy
 from holdfast.platform import user_pool as accounts
-from holdfast.platform.tables import IDENTITY_SCHEMA, TABLE_SCHEMA
+from holdfast.platform.clock import SystemClock
+from holdfast.platform.retries import Retries
+from holdfast.platform.tables import IDENTITY_SCHEMA, SYNC_SCHEMA, TABLE_SCHEMA
 from holdfast.platform.workflows import RunState
 from local import build
 from tests.handlers import tokens
 from tests.handlers.gateway import resource_of
 from tests.handlers.user_pool import InMemoryCognito
+from tests.partner.server import PartnerServer
 from tests.workflow import Machines
 
 TENANT = "some-shop"
@@ -33,7 +37,18 @@ KEY = "key"
 """The tenant's own key, of all roles, which asks for everything unless somebody else is named."""
 PREFIX = "/holdfast"
 MACHINES = "arn:aws:states:us-east-1:123456789012:stateMachine:holdfast-"
-RESOURCES = {"table": "Table", "identity": "IdentityTable", "expiry": "ExpiryQueue", "dead": "DeadLetterQueue"}
+PAIRS = "pairs"
+"""The queue of the synchronisation."""
+PARTNER = "tours"
+"""The partner whose slots are sold."""
+RESOURCES = {
+    "table": "Table",
+    "identity": "IdentityTable",
+    "sync": "SyncTable",
+    "expiry": "ExpiryQueue",
+    "dead": "DeadLetterQueue",
+    PAIRS: "SyncQueue",
+}
 
 
 def moment(hours: int) -> str:
@@ -51,7 +66,7 @@ class LambdaContext:
     aws_request_id = "0"
 
     def get_remaining_time_in_millis(self) -> int:
-        return 20_000
+        return 60_000
 
 
 @dataclass(frozen=True)
@@ -68,6 +83,8 @@ class World:
     """The functions, and every call to AWS that each has made."""
 
     folders: dict[str, ModuleType]
+    queues: dict[str, str]
+    partner: PartnerServer
     calls: dict[str, set[Call]] = field(default_factory=dict)
     running: str = ""
     pool: InMemoryCognito = field(default_factory=InMemoryCognito)
@@ -80,6 +97,11 @@ class World:
     def __post_init__(self) -> None:
         """Let the workflows call the functions of their tasks, each under its own name."""
         self.machines = Machines(partial(self.invoke, "checkout_claims"), partial(self.invoke, "checkout_payments"))
+
+    def hurry(self, pace: Pace) -> None:
+        """Have the fetcher ask its partner at another pace than a real one stands."""
+        fetcher = self.folders["sync_fetcher"]
+        fetcher._limiter = lambda store, name: Limiter(store, name, SystemClock(), Retries(), pace)
 
     @contextmanager
     def as_function(self, folder: str) -> Iterator[ModuleType]:
@@ -197,18 +219,23 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "holdfast")
     monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "Holdfast")
     _forget_connections()
-    with mock_aws(), tokens.published() as jwks:
+    with mock_aws(), tokens.published() as jwks, PartnerServer(limit=1_000) as partner:
         dynamodb = boto3.client("dynamodb")
-        for name, schema in (("table", TABLE_SCHEMA), ("identity", IDENTITY_SCHEMA)):
+        for name, schema in (("table", TABLE_SCHEMA), ("identity", IDENTITY_SCHEMA), ("sync", SYNC_SCHEMA)):
             declared = {key: value for key, value in schema.items() if key not in _NOT_OF_CREATE_TABLE}
             dynamodb.create_table(TableName=name, **declared)
         sqs = boto3.client("sqs")
-        queues = {name: sqs.create_queue(QueueName=name)["QueueUrl"] for name in ("expiry", "dead")}
+        queues = {name: sqs.create_queue(QueueName=name)["QueueUrl"] for name in ("expiry", "dead", PAIRS)}
+        secret = {"Name": f"{PREFIX}/partners/{PARTNER}", "Value": json.dumps({"api_key": partner.api_key})}
+        boto3.client("ssm").put_parameter(**secret, Type="SecureString")
         for name, value in {
             "TABLE_NAME": "table",
             "IDENTITY_TABLE_NAME": "identity",
             "EXPIRY_QUEUE_URL": queues["expiry"],
             "DEAD_LETTER_QUEUE_URL": queues["dead"],
+            "SYNC_TABLE_NAME": "sync",
+            "SYNC_QUEUE_URL": queues[PAIRS],
+            "PARTNERS": json.dumps({PARTNER: {"adapter": "inventory", "base_url": partner.url}}),
             "HOLD_SECONDS": "600",
             "LISTING_HOLD_SECONDS": "900",
             "VENUE_HOLD_SECONDS": "900",
@@ -226,7 +253,8 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
             "USER_POOL_ID": "us-east-1_tests",
         }.items():
             monkeypatch.setenv(name, value)
-        made = World({path.parent.name: _module(path.parent.name) for path in build.ROOT.glob("functions/*/app.py")})
+        folders = {path.parent.name: _module(path.parent.name) for path in build.ROOT.glob("functions/*/app.py")}
+        made = World(folders, queues, partner)
         original = botocore.client.BaseClient._make_api_call
 
         def noted(client: Any, operation: str, arguments: dict[str, Any]) -> Any:
