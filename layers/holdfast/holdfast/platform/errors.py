@@ -486,13 +486,6 @@ class ExperienceExists(Conflict):
     sentence = "There is an experience of this id already."
 
 
-class ExperienceChanged(Conflict):
-    """Somebody else changed the experience at the same moment."""
-
-    code = "experience_changed"
-    sentence = "Somebody else is changing this experience. Read it again, and repeat what you wanted."
-
-
 class PhoneInUse(Conflict):
     """Another user has this phone."""
 
