@@ -19,8 +19,8 @@ EMAIL = "asha@example.com"
 FIRST, SECOND, THIRD = ("correct-Horse-7", "battery-Staple-8", "Tr0ubador-and-3")
 
 
-def let_everybody_in(world: World) -> None:
-    """Do all that the functions around identity do."""
+def let_everybody_in(world: World, slot: dict[str, Any]) -> None:
+    """Do all that the functions around identity do; `slot` is a cart's line about a partner's slot."""
     _make_tenants(world)
     _set_for_a_tenant(world)
     _keep_keys(world)
@@ -30,7 +30,7 @@ def let_everybody_in(world: World) -> None:
     _forget_and_change_passwords(world, user)
     _use_a_second_factor(world, user)
     _invite(world)
-    _take_personal_data_away(world)
+    _take_personal_data_away(world, slot)
 
 
 def look_at_everybody_anew(world: World) -> None:
@@ -173,7 +173,7 @@ def _invite(world: World) -> None:
     _account(world, "signin/answer", answer)
 
 
-def _take_personal_data_away(world: World) -> None:
+def _take_personal_data_away(world: World, slot: dict[str, Any]) -> None:
     """Hand out what is kept of somebody who holds, sells and has booked; then delete it."""
     user = world.contexts["asha"]["name"]
     hall = world.request("venues", "GET", "/api/v1/venues")["venues"][0]["id"]
@@ -181,6 +181,7 @@ def _take_personal_data_away(world: World) -> None:
     world.request("bookings", "POST", "/api/v1/bookings", evening, key="b9")
     offer = {"title": "Closing night", "price": "25.00", "userId": user}
     world.request("marketplace", "POST", "/api/tickets", offer)
+    world.request("reservations", "POST", "/api/v1/reservations", {"items": [slot], "user_id": user}, key="r9")
     path = f"/api/v1/users/{user}"
     world.request("users", "PATCH", path, {"phone": "+919876543214"})
     world.request("personal_data", "GET", f"{path}/export")

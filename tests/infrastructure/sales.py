@@ -56,8 +56,8 @@ def sell_everything(world: World) -> None:
     check_everything_out(world, lines, another)
     ask_for_captchas(world, lines)
     steer_the_synchronisation(world, slot)
+    let_everybody_in(world, slot)
     take_slots_off_sale(world, slot)
-    let_everybody_in(world)
     look_at_everybody_anew(world)
     assert world.request("health", "GET", "/api/v1/health")["status"] == "ok"
 
