@@ -54,9 +54,9 @@ class BuiltFunction:
     def variables(self, endpoint_url: str | None, **named: str) -> dict[str, str]:
         """The variables that the template gives the function, with AWS at `endpoint_url` where that is emulated.
 
-        `named` are the names of what they refer to, and of its attributes (`UserPool.ProviderName`).
+        `named` are the names of what they refer to, and of its attributes (`UserPool.ProviderName`), and the partners.
         """
-        known = {"AwsEndpointUrl": endpoint_url or "", **named}
+        known = {"AwsEndpointUrl": endpoint_url or "", "Partners": "{}", **named}
         declared = _resources()[self.logical_name]["Properties"]["Environment"]["Variables"]
         found = {name: _filled(value, known) for name, value in declared.items()}
         return {name: value for name, value in found.items() if value or name != "AWS_ENDPOINT_URL"}
@@ -118,7 +118,7 @@ def _lay_out(folder: Path, layers: list[Path]) -> list[Path]:
 @cache
 def _resources() -> dict[str, Any]:
     document = template.transformed(template.read(build.build()))
-    found = template.resolved(document, Stage="local", AwsEndpointUrl="${AwsEndpointUrl}")
+    found = template.resolved(document, Stage="local", AwsEndpointUrl="${AwsEndpointUrl}", Partners="${Partners}")
     resources: dict[str, Any] = found["Resources"]
     return resources
 

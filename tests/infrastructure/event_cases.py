@@ -25,6 +25,15 @@ SIGNING_KEY = {
 }
 """What the codes are signed with that the events show at the door."""
 
+RUN = "1772359200000-manual-0a1b2c3d"
+"""The run of the synchronisation that the events speak of."""
+
+PAIR_QUEUED_AT = 1_772_359_200_000
+"""When the pair was queued, ms since the epoch, that events/sync_fetcher-pair.json speaks of."""
+
+PARTNERS = {"tours": {"adapter": "inventory", "base_url": "https://tours.example", "time_zone": "Asia/Singapore"}}
+"""The partners of the deployment."""
+
 KEY = f"hk_demo_{'0' * 64}"
 ANOTHER_KEY = f"hk_demo_{'2' * 64}"
 OPERATORS_KEY = f"hk_operator_{'1' * 64}"
@@ -144,6 +153,36 @@ ANSWERED = {
     "bookings-confirm": 200,
     "bookings-cancel": 200,
     "bookings-cancel-unknown": 404,
+    "experiences-create": 201,
+    "experiences-create-malformed": 400,
+    "experiences-create-by-a-customer": 403,
+    "experiences-list": 200,
+    "experiences-list-without-a-caller": 401,
+    "experiences-read": 200,
+    "experiences-read-unknown": 404,
+    "experiences-change": 200,
+    "experiences-change-unknown": 404,
+    "experiences-list-slots": 200,
+    "experiences-list-slots-of-no-date": 400,
+    "experiences-read-slots": 200,
+    "experiences-read-slots-of-unknown": 404,
+    "experiences-read-dates": 200,
+    "experiences-read-dates-of-unknown": 404,
+    "sync-begin": 202,
+    "sync-begin-too-many-days": 400,
+    "sync-begin-by-a-customer": 403,
+    "sync-pause": 200,
+    "sync-pause-by-a-customer": 403,
+    "sync-read-status": 200,
+    "sync-read-status-by-a-customer": 403,
+    "sync-resume": 200,
+    "sync-resume-by-a-customer": 403,
+    "sync-list-runs": 200,
+    "sync-list-runs-by-a-customer": 403,
+    "sync-read-run": 200,
+    "sync-read-run-unknown": 404,
+    "sync-list-shortages": 200,
+    "sync-list-shortages-by-a-customer": 403,
     "marketplace-create-ticket": 201,
     "marketplace-create-ticket-malformed": 400,
     "marketplace-list-tickets": 200,
@@ -188,6 +227,8 @@ ANSWERED = {
     "reservations-extend-again": 409,
     "reservations-create-one-of-each": 201,
     "reservations-create-all-in-the-way": 409,
+    "reservations-create-places-of-a-slot": 201,
+    "reservations-create-more-places-than-are-left": 409,
     "reserve_and_checkout-reserve": 200,
     "reserve_and_checkout-reserve-too-many": 400,
     "reserve_and_checkout-check-out": 200,
@@ -316,7 +357,12 @@ CONSUMED: dict[str, dict[str, Any]] = {
     "checkout_payments-ask-of-what-is-paid": {"outcome": "paid"},
     "compensations-checkout": {"batchItemFailures": []},
     "compensations-unreadable": {"batchItemFailures": [{"itemIdentifier": "059f36b4-87a3-44ab-83d2-661970000001"}]},
+    "sync_planner-today": {"planned": 0, "merged": 1},
+    "sync_planner-every-minute": {"planned": 0, "dropped": 0, "waiting": 0, "queued": 0, "unsent": 0},
+    "sync_fetcher-pair": {"batchItemFailures": []},
+    "sync_fetcher-unreadable": {"batchItemFailures": [{"itemIdentifier": "059f36b4-87a3-44ab-83d2-661970000001"}]},
     "event_recorder-order": {"batchItemFailures": []},
+    "event_recorder-slot": {"batchItemFailures": []},
     "event_recorder-unreadable": {"batchItemFailures": []},
 }
 """What each message is answered with, where they come in this order."""

@@ -10,7 +10,9 @@ import boto3
 import pytest
 
 from holdfast.catalogue.products.facts import ProductFacts
+from holdfast.partners.sheets import Sheets
 from holdfast.platform.access import ROUTES
+from holdfast.platform.clock import SystemClock
 from holdfast.platform.credentials import digest_of, read_key
 from holdfast.platform.dynamodb import Put, Store, connect
 from holdfast.platform.identity_items import (
@@ -24,7 +26,9 @@ from holdfast.platform.identity_items import (
 )
 from holdfast.platform.items import LineMap, ListedItem, ListingItem, PoolShardItem, ReservationItem
 from holdfast.platform.order_items import OrderItem
-from holdfast.platform.tables import IDENTITY_SCHEMA, TABLE_SCHEMA, Keys
+from holdfast.platform.retries import Retries
+from holdfast.platform.sync_items import SyncRunItem
+from holdfast.platform.tables import IDENTITY_SCHEMA, SYNC_SCHEMA, TABLE_SCHEMA, Keys
 from holdfast.reservations.engine import Engine, LineRequest
 from holdfast.reservations.holding import HoldRequest, hold
 from local.build import ROOT
@@ -48,11 +52,14 @@ from tests.infrastructure.event_cases import (
     LEAVER,
     MEMBER,
     OPERATORS_KEY,
+    PAIR_QUEUED_AT,
+    PARTNERS,
     PASSWORD,
     PERSON,
     PURCHASE,
     RAZORPAY,
     REFRESH_TOKEN,
+    RUN,
     SIGNING_KEY,
     SIGNING_UP,
     SUSPENDED_KEY,
@@ -79,11 +86,13 @@ def _aws() -> Iterator[dict[str, str]]:
         stack.start()
         named = {"endpoint": stack.endpoint_url}
         dynamodb, sqs = stack.client("dynamodb"), stack.client("sqs")
-        for name, schema in (("Table", TABLE_SCHEMA), ("IdentityTable", IDENTITY_SCHEMA)):
+        tables = {"Table": TABLE_SCHEMA, "IdentityTable": IDENTITY_SCHEMA, "SyncTable": SYNC_SCHEMA}
+        for name, schema in tables.items():
             named[name] = f"holdfast-{name}"
             declared = {key: value for key, value in schema.items() if not key.endswith("Specification")}
             dynamodb.create_table(TableName=named[name], **declared)
-        for name in ("ExpiryQueue", "DeadLetterQueue"):
+        named["Partners"] = json.dumps(PARTNERS)
+        for name in ("ExpiryQueue", "DeadLetterQueue", "SyncQueue"):
             named[name] = sqs.create_queue(QueueName=name)["QueueUrl"]
         for name, value in {"payments/demo/razorpay": RAZORPAY, "tickets/demo": SIGNING_KEY}.items():
             stack.client("ssm").put_parameter(Name=f"/holdfast/{name}", Value=json.dumps(value), Type="SecureString")
@@ -126,11 +135,14 @@ def _answers(aws: dict[str, str], store: Store) -> Answers:
         kept = Keys(read_key(text)[0]).service_key(digest_of(text))
         identity_store.write(Put(ServiceKeyItem(*kept, label="events", roles=roles, created_at=0)))
     _know_what_no_event_can_name(store, identity_store)
+    _know_slots_and_runs(aws)
     known = _have_people(aws, identity_store)
     answers: Answers = {}
     for function, cases in groupby(ALL, lambda case: case.partition("-")[0]):
         if function == "expiry":
             _hold_long_ago(store, "late")
+        if function == "sync_fetcher":
+            _queue_a_pair(aws)
         names = list(cases)
         if function == "accounts":
             known[CODE] = totp(known[CODE], int(time.time()))
@@ -245,6 +257,30 @@ def _know_what_no_event_can_name(store: Store, identity_store: Store) -> None:
     identity_store.write(Put(PhoneItem(*keys.phone(grace["phone"]), user_id=PERSON)))
 
 
+def _know_slots_and_runs(aws: dict[str, str]) -> None:
+    """Have a partner's slot as it was before its event, and a run of the synchronisation."""
+    (record,) = json.loads((EVENTS / "event_recorder-slot.json").read_text())["Records"]
+    boto3.client("dynamodb").put_item(TableName=aws["Table"], Item=record["dynamodb"]["OldImage"])
+    run = Keys("demo").sync_run(RUN)
+    _sync_store(aws).write(Put(SyncRunItem(*run, kind="manual", days=2, started_at=PAIR_QUEUED_AT, ttl=4_102_444_800)))
+
+
+def _queue_a_pair(aws: dict[str, str]) -> None:
+    """Have a pair wanted and queued, which is so far off that nobody asks for it any more."""
+    sheets = _sheets(aws)
+    sheet = sheets.get("demo", "14")
+    assert sheets.want(RUN, [(sheet, ["2099-06-06"])])
+    assert sheets.queue(sheets.get("demo", "14"), ["2099-06-06"], PAIR_QUEUED_AT)
+
+
+def _sheets(aws: dict[str, str]) -> Sheets:
+    return Sheets(_sync_store(aws), SystemClock(), Retries())
+
+
+def _sync_store(aws: dict[str, str]) -> Store:
+    return connect(aws["SyncTable"])
+
+
 def test_every_event_file_is_invoked_here() -> None:
     assert {path.name for path in EVENTS.iterdir()} == {f"{name}.json" for name in ALL}
 
@@ -298,11 +334,22 @@ def test_lapsed_holds_gave_back_what_they_held(store: Store) -> None:
 
 
 @pytest.mark.usefixtures("answers")
+def test_a_pair_that_is_too_far_off_is_wanted_no_more(aws: dict[str, str]) -> None:
+    """Today and the 30 days after it still are."""
+    sheet = _sheets(aws).get("demo", "14")
+    assert "2099-06-06" not in sheet.dates
+    assert len(sheet.wanted) == len(sheet.queued) == 31
+    run = _sync_store(aws).get(SyncRunItem, Keys("demo").sync_run(RUN))
+    assert run is not None
+    assert (run.fetched, run.dropped) == (0, 1)
+
+
+@pytest.mark.usefixtures("answers")
 def test_the_stream_sent_its_messages_and_set_the_unreadable_record_aside(aws: dict[str, str]) -> None:
     sqs = boto3.client("sqs")
     counted = {}
-    for name in ("ExpiryQueue", "DeadLetterQueue"):
+    for name in ("ExpiryQueue", "DeadLetterQueue", "SyncQueue"):
         attributes = sqs.get_queue_attributes(QueueUrl=aws[name], AttributeNames=["All"])["Attributes"]
         waiting = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesDelayed")
         counted[name] = sum(int(attributes[kind]) for kind in waiting)
-    assert counted == {"ExpiryQueue": 2, "DeadLetterQueue": 2}
+    assert counted == {"ExpiryQueue": 2, "DeadLetterQueue": 2, "SyncQueue": 31}
