@@ -1,4 +1,4 @@
-"""The whole stack, deployed into the emulator once for all tests on a port of its own."""
+"""The whole stack, deployed into the emulator once for all tests on a port of its own, with a partner beside it."""
 
 import uuid
 from collections.abc import Callable, Iterator
@@ -7,17 +7,30 @@ import httpx
 import pytest
 
 from local import build, demo
+from local.partner import Partner
 from local.stack import Stack, free_port
 
 
 @pytest.fixture(scope="session")
-def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
+def partner() -> Iterator[Partner]:
+    """The partner that `make run` starts; nothing of it is on sale unless a test puts it up."""
+    running = Partner(free_port())
+    try:
+        running.start()
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture(scope="session")
+def stack(request: pytest.FixtureRequest, partner: Partner) -> Iterator[Stack]:
     """The running stack, every function warm; its logs stay behind where a test failed."""
     running = Stack(free_port())
     try:
         running.start()
         build.build()
-        running.deploy()
+        running.deploy(Partners=partner.parameter)
+        partner.keep_key(running)
         demo.warm(running, demo.load(running))
         yield running
     finally:
