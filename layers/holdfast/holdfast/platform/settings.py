@@ -275,6 +275,10 @@ class SyncSettings(TableSettings, SyncTableSettings, SyncQueueSettings, Partners
     """The table, the synchronisation's own, its queue, and the partners."""
 
 
+class SyncFetcherSettings(SyncSettings, SecretSettings):
+    """The same, and under which name the partners' keys are."""
+
+
 class HealthSettings(IdentitySettings, TableSettings, ExpiryQueueSettings, SyncTableSettings, SyncQueueSettings):
     """Everything whose health is told."""
 
@@ -305,7 +309,7 @@ SETTINGS_BY_FUNCTION: dict[str, type[Settings]] = {
     "settings": TenantOwnSettings,
     "sweeper": WorkflowSettings,
     "sync": SyncSettings,
-    "sync_fetcher": SyncSettings,
+    "sync_fetcher": SyncFetcherSettings,
     "sync_planner": SyncSettings,
     "tenants": TenantsSettings,
     "unconfirmed_accounts": UserPoolSettings,
