@@ -540,6 +540,33 @@ def test_rule_15_of_what_is_bought_any_part_is_given_back(tour: Tour) -> None:
     assert tour.count() == (9, 0, 1)
 
 
+def test_rule_15_pax_types_of_one_price_are_not_taken_for_each_other(shop: Shop) -> None:
+    """PROTOCOL.md 23: what is given back of a child is the child's place, whatever else cost the same."""
+    tour = Tour(shop)
+    tour.says(offered(MORNING, 10, pax(ADULT, 10, price_minor=500), pax(CHILD, 10, price_minor=500)))
+    held = shop.cart("ann", places(adult=1, child=2))
+    confirm(shop.engine, held.key)
+    give_back(shop.engine, held.key, [held.lines[1].of(1)], lambda: False, State.REFUNDED)
+    assert [(line.pax_type, line.quantity) for line in shop.stored(held.key).lines] == [(ADULT, 1), (CHILD, 1)]
+    assert (tour.count(ADULT), tour.count(CHILD)) == ((9, 0, 1), (9, 0, 1))
+    shop.audit()
+
+
+def test_rule_18_what_is_taken_back_is_counted_for_good(tour: Tour) -> None:
+    """Rule 18: of a number that has our sales in it, those that were taken back since must not be taken for sold."""
+    shop = tour.shop
+    for number in range(2):
+        held = shop.cart("ann", places(adult=2, child=1))
+        cancel(shop.engine, shop.cart("bob", places(adult=1)).key)
+        confirm(shop.engine, held.key)
+        if number:
+            withdraw(shop.engine, held.key)
+        else:
+            give_back(shop.engine, held.key, [held.lines[0].of(1)], lambda: False, State.REFUNDED)
+    assert {name: counters.returned for name, counters in tour.counts().items()} == {"": 4, ADULT: 3, CHILD: 1}
+    shop.audit()
+
+
 def test_rule_14_late_money_takes_the_same_places_again(tour: Tour, calls: Calls) -> None:
     """Rule 14: at the price that was paid, whatever it is by now: one more read for the slot, one transaction."""
     shop = tour.shop
