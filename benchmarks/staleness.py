@@ -132,8 +132,8 @@ class AsPlanned:
                     for known in (self._synced, self._wanted, self._queued):
                         known[number].pop(day, None)
             self._lines = {horizon: [] for horizon in Horizon}
-            for sheet in self._sheets:
-                for horizon, found in planning.waiting(sheet, dates, now).items():
+            for product, sheet in zip(self._products, self._sheets, strict=True):
+                for horizon, found in planning.waiting(product, sheet, dates, now).items():
                     self._lines[horizon] += found
             for line in self._lines.values():
                 heapify(line)

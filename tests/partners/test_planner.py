@@ -199,6 +199,23 @@ def test_a_disabled_product_and_a_weekday_taken_away_are_dropped(desk: Desk) -> 
     assert desk.planner.schedule(Horizon.WEEK, [desk.products[0]])[0].planned == 0
 
 
+def test_what_was_answered_before_a_product_was_sold_again_counts_as_not_answered(desk: Desk) -> None:
+    """While it was not sold its slots were closed, and no answer opened any."""
+    desk.products = [product("14", {2, 3}), product("15", {2, 3})]
+    desk.synced(MINUTE)
+    assert desk.refill() == []
+    desk.products[0] = replace(desk.products[0], changed_at=desk.clock.now() - MINUTE)
+    messages = desk.refill()
+    assert {message.experience_id for message in messages} == {"14"}
+    assert len(messages) == 10
+    desk.answer(messages)
+    assert desk.refill() == []
+    desk.products[1] = replace(desk.products[1], changed_at=desk.clock.now())
+    assert desk.planner.schedule(Horizon.TODAY, desk.products)[0].planned == 1
+    assert desk.planner.run(TENANT, 2, desk.products[1:]).planned == 1
+    desk.audit()
+
+
 def test_rule_20_at_most_two_minutes_of_work_are_queued_of_each_partner(desk: Desk) -> None:
     desk.zones["trains"] = ZoneInfo("Europe/Berlin")
     tours = [product(f"{number:03d}") for number in range(70)]

@@ -146,9 +146,9 @@ def test_what_is_overlooked_would_be_wanted_by_its_schedule_too(drawn: tuple[Pro
 def test_rule_20_a_wanted_pair_waits_or_is_in_flight_unless_its_product_is_held_back(
     drawn: tuple[Product, Sheet, ZoneInfo, int],
 ) -> None:
-    _, sheet, zone, now = drawn
+    product, sheet, zone, now = drawn
     dates = reach(zone, now)
-    lines = waiting(sheet, dates, now)
+    lines = waiting(product, sheet, dates, now)
     found = [each.pair.date for line in lines.values() for each in line]
     in_reach = [day for day in sheet.wanted if dates.horizon_of(date.fromisoformat(day)) is not None]
     assert set(found) <= set(in_reach)

@@ -33,7 +33,11 @@ TARGETS = {Horizon.TODAY: 15 * MINUTE, Horizon.WEEK: 4 * HOUR, Horizon.MONTH: 24
 
 @dataclass(frozen=True)
 class Product:
-    """A partner's product that a tenant sells as an experience; `weekdays` are 1 for Monday to 7 for Sunday."""
+    """A partner's product that a tenant sells as an experience; `weekdays` are 1 for Monday to 7 for Sunday.
+
+    At `changed_at` (ms) it was taken on, or when it is sold was last changed: what was asked before that may have been
+    put on sale nowhere, and counts as not answered.
+    """
 
     tenant: str
     experience_id: str
@@ -41,6 +45,7 @@ class Product:
     partner_product_id: str
     weekdays: frozenset[int]
     enabled: bool
+    changed_at: int = 0
 
     def runs_on(self, day: date) -> bool:
         """Return whether the product runs on that day at all."""

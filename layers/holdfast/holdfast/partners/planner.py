@@ -216,7 +216,7 @@ class Planner:
                 continue
             partner.busy.update(planning.in_flight(sheet, dates[product.partner], now))
             if not is_paused:
-                for horizon, found in planning.waiting(sheet, dates[product.partner], now).items():
+                for horizon, found in planning.waiting(product, sheet, dates[product.partner], now).items():
                     partner.lines[horizon] += found
 
     def _queue_some(self, name: str, partner: _Partner, sheets: Mapping[tuple[str, str], Sheet]) -> Mapping[str, int]:

@@ -160,8 +160,8 @@ def in_flight(sheet: Sheet, dates: Reach, now: int) -> list[Horizon]:
     return [horizon for horizon in found if horizon is not None]
 
 
-def waiting(sheet: Sheet, dates: Reach, now: int) -> Mapping[Horizon, Sequence[Waiting]]:
-    """Return the pairs of a sheet that may be queued now, by their horizons.
+def waiting(product: Product, sheet: Sheet, dates: Reach, now: int) -> Mapping[Horizon, Sequence[Waiting]]:
+    """Return the pairs of a product that may be queued now, by their horizons.
 
     None while the product is left alone after failures; and one at a time while it is not known to be well again.
     """
@@ -172,7 +172,7 @@ def waiting(sheet: Sheet, dates: Reach, now: int) -> Mapping[Horizon, Sequence[W
         horizon = dates.horizon_of(date.fromisoformat(known))
         if horizon is not None and not is_queued(sheet, known, now):
             pair = Pair(sheet.tenant, sheet.experience_id, known)
-            found.setdefault(horizon, []).append(waits(horizon, pair, sheet.wanted[known], sheet.synced.get(known)))
+            found.setdefault(horizon, []).append(waits(horizon, pair, sheet.wanted[known], _answered(product, sheet, known)))
     return _one_of(sheet, found, now) if sheet.failures >= OPENS_AT else found
 
 
@@ -213,9 +213,15 @@ def _plan(days: Iterable[tuple[str, date]], fresh_for: int, product: Product, sh
             if product.runs_on(day):
                 if text in sheet.wanted:
                     merged.append(text)
-                elif now - sheet.synced.get(text, 0) > fresh_for:
+                elif now - (_answered(product, sheet, text) or 0) > fresh_for:
                     wanted.append(text)
     return Plan(wanted, merged)
+
+
+def _answered(product: Product, sheet: Sheet, known: str) -> int | None:
+    """Return when (ms) the partner was asked whose answer is kept and still counts; None where there is none."""
+    synced = sheet.synced.get(known)
+    return synced if synced is not None and synced > product.changed_at else None
 
 
 @lru_cache(maxsize=64)
