@@ -7,7 +7,7 @@ sale. After every step the table's stream is told to who keeps the day's summary
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import pytest
@@ -34,27 +34,40 @@ from holdfast.reservations.returning import give_back
 from holdfast.reservations.states import State
 from local.dynamodb_local import DynamoDBLocal
 from tests.engine.asking import Asking, Question
-from tests.engine.audit import all_items
+from tests.engine.audit import all_items, audit
 from tests.engine.shop import Shop
 from tests.engine.tours import ADULT, CHILD, TOUR, offered, pax, places
-from tests.properties.mishaps import MISHAPS, MeetsMishaps, Mishap
+from tests.properties.mishaps import TROUBLES, MeetsMishaps, Mishap
 
 NAMES = ("early", "late")
 TYPES = (ADULT, CHILD)
+ACTS = st.sampled_from(["nothing", "buy", "cancel", "refund one", "refund and buy"])
 CALLS = st.integers(0, 12)
-BAD = st.none() | st.none() | st.builds(lambda bad, call: bad and replace(bad, call=call), MISHAPS, CALLS)
+BAD = st.none() | st.builds(Mishap, st.sampled_from(sorted(TROUBLES)), CALLS)
 
 
 @dataclass
 class Offer:
     """What the partner has of a slot that it sells: places beside those that we sold, whether it has it, its types."""
 
-    places: int = 6
-    adults: int = 4
-    children: int = 5
+    places: int = 9
+    adults: int = 6
+    children: int = 7
     is_there: bool = True
     has_children: bool = True
     price_minor: int = 100
+
+
+NUMBERS = st.integers(0, 12)
+OFFERS = st.builds(
+    Offer,
+    NUMBERS,
+    NUMBERS,
+    NUMBERS,
+    st.sampled_from([True, True, True, True, False]),
+    st.sampled_from([True, True, True, False]),
+    st.sampled_from([100, 300, 0]),
+)
 
 
 @dataclass
@@ -83,7 +96,6 @@ class SlotMachine(MeetsMishaps, RuleBasedStateMachine):
         self.last: Answer | None = None
         self.is_torn = False
         self.is_enabled = True
-        self.reservations: list[ReservationItem] = []
         self.images: dict[Key, RawItem] = {}
         self.ask()
         self.answer(0)
@@ -108,18 +120,50 @@ class SlotMachine(MeetsMishaps, RuleBasedStateMachine):
 
     # The partner
 
-    @rule()
     def ask(self) -> None:
         """Send a request."""
         self.waiting.append(Answer(self.tour.ask()))
 
-    @precondition(lambda self: self.waiting)
-    @rule(which=st.integers(0, 5))
     def answer(self, which: int) -> None:
         """Let the partner answer a request, by what it has at this moment."""
         answer = self.waiting[which % len(self.waiting)]
         if answer.said is None:
             answer.said = [self._said(name, answer) for name in NAMES if self.offers[name].is_there]
+
+    @rule(name=st.sampled_from(NAMES), offer=OFFERS, asked=ACTS, answered=ACTS, mishap=BAD)
+    def sync(self, name: str, offer: Offer, asked: str, answered: str, mishap: Mishap | None) -> None:
+        """Let the partner have something else of a slot, ask, and take in what it says; buyers are there meanwhile."""
+        self.offers[name] = offer
+        self.ask()
+        self._meanwhile(name, asked)
+        self.answer(len(self.waiting) - 1)
+        self._meanwhile(name, answered)
+        self.take(self._answered() - 1, mishap)
+
+    @rule(name=st.sampled_from(NAMES), offer=OFFERS, between=ACTS, order=st.permutations(range(3)), mishap=BAD)
+    def ask_thrice(self, name: str, offer: Offer, between: str, order: list[int], mishap: Mishap | None) -> None:
+        """Ask three times, let something change before the last answer, and take the answers in in any order."""
+        first = len(self.waiting)
+        for _ in order:
+            self.ask()
+        for number in order:
+            if number == order[-1]:
+                self._meanwhile(name, between)
+                self.offers[name] = offer
+            self.answer(first + number)
+        for _ in order:
+            self.take(order[0], mishap)
+
+    def _answered(self) -> int:
+        return len([answer for answer in self.waiting if answer.said is not None])
+
+    def _meanwhile(self, name: str, act: str) -> None:
+        if act in ("buy", "refund and buy"):
+            if act != "buy":
+                self.end(0, "refund one")
+            self.hold(name, 1, 0, is_bought=True)
+        elif act != "nothing":
+            self.end(0, act)
 
     def _said(self, name: str, answer: Answer) -> OfferedSlot:
         offer, sold = self.offers[name], self._sold(name)
@@ -139,8 +183,6 @@ class SlotMachine(MeetsMishaps, RuleBasedStateMachine):
                 return {None: slot.whole.sold} | {each: counters.sold for each, counters in slot.by_type.items()}
         return {}
 
-    @precondition(lambda self: any(answer.said is not None for answer in self.waiting))
-    @rule(which=st.integers(0, 5), mishap=BAD)
     def take(self, which: int, mishap: Mishap | None) -> None:
         """Take an answer in; where that is cut short it may come again."""
         known = [answer for answer in self.waiting if answer.said is not None]
@@ -156,39 +198,36 @@ class SlotMachine(MeetsMishaps, RuleBasedStateMachine):
         else:
             assert not taken
 
-    @rule(
-        name=st.sampled_from(NAMES),
-        there=st.booleans(),
-        children=st.booleans(),
-        numbers=st.tuples(*[st.integers(0, 8)] * 3),
-        price=st.sampled_from([100, 300, 0]),
-    )
-    def change(self, name: str, there: bool, children: bool, numbers: tuple[int, int, int], price: int) -> None:
-        """Let the partner have something else of a slot."""
-        self.offers[name] = Offer(*numbers, there, children, price)
-
-    @rule(mishap=BAD)
-    def disable(self, mishap: Mishap | None) -> None:
-        """Take the tour off sale, as an admin does; or try to."""
+    @rule(mishap=BAD, between=ACTS, is_off=st.sampled_from([True, False, False]))
+    def take_off_sale(self, mishap: Mishap | None, between: str, is_off: bool) -> None:
+        """Take the tour off sale, as an admin does, or try to, with an answer on its way; sell it again, or not yet."""
+        self.ask()
+        self.answer(len(self.waiting) - 1)
         item = experiences.change(self.shop.engine, self.shop.tenant, TOUR, {"enabled": False})
-        self.is_enabled = False
+        self.is_enabled, self.is_torn = False, True
         closed = self.attempt(mishap, lambda: slots.close(self.shop.engine, item))
-        if not self.may_fail(closed):
-            assert closed is None, closed
-            assert not any(slot.on_sale for slot in self.tour.slots())
-        self.is_torn = True
+        is_closed = not self.may_fail(closed)
+        assert not is_closed or closed is None, closed
+        self._meanwhile(NAMES[0], between)
+        if not is_off:
+            experiences.change(self.shop.engine, self.shop.tenant, TOUR, {"enabled": True})
+            self.is_enabled = True
+        self.take(self._answered() - 1, None)
+        if is_closed:
+            assert not any(slot.on_sale for slot in self.tour.slots()), "what is on its way reopens nothing"
 
+    @precondition(lambda self: not self.is_enabled)
     @rule()
-    def enable(self) -> None:
+    def put_on_sale(self) -> None:
         """Sell it again, from the next answer on."""
         experiences.change(self.shop.engine, self.shop.tenant, TOUR, {"enabled": True})
         self.is_enabled = True
 
     # Buyers
 
-    @rule(name=st.sampled_from(NAMES), adults=st.integers(0, 3), children=st.integers(0, 3))
-    def hold(self, name: str, adults: int, children: int) -> None:
-        """Hold places, where there are any."""
+    @rule(name=st.sampled_from(NAMES), adults=st.integers(0, 3), children=st.integers(0, 3), is_bought=st.booleans())
+    def hold(self, name: str, adults: int, children: int, is_bought: bool) -> None:
+        """Hold places, where there are any, and buy them or not."""
         wanted = {kind: number for kind, number in (("adult", adults), ("child", children)) if number}
         known = next((slot for slot in self.tour.slots() if slot.key.sk == name), None)
         try:
@@ -198,20 +237,24 @@ class SlotMachine(MeetsMishaps, RuleBasedStateMachine):
         assert known is not None
         assert known.on_sale
         assert known.whole.available >= sum(wanted.values())
-        self.reservations.append(record)
+        if is_bought:
+            confirm(self.shop.engine, record.key)
 
-    @precondition(lambda self: self.reservations)
     @rule(which=st.integers(0, 9), how=st.sampled_from(["buy", "buy", "cancel", "refund", "refund one"]))
     def end(self, which: int, how: str) -> None:
         """Buy what is held, let it go, or give back what is bought, all or one place of it."""
-        engine, key = self.shop.engine, self.reservations[which % len(self.reservations)].key
-        record = self.shop.stored(key)
+        wanted = ("held",) if how in ("buy", "cancel") else ("confirmed",)
+        known = [record for record in self.shop.reservations() if record.status in wanted]
+        if not known:
+            return
+        record = known[which % len(known)]
+        engine, key = self.shop.engine, record.key
         try:
             if how == "buy":
                 confirm(engine, key)
-            elif how == "cancel" and record.status == "held":
+            elif how == "cancel":
                 cancel(engine, key)
-            elif record.status == "confirmed":
+            else:
                 bought = record.lines if how == "refund" else [record.lines[0].of(1)]
                 give_back(engine, key, self._still(record, bought), lambda: False, State.REFUNDED)
         except ReservationOver:
@@ -237,12 +280,13 @@ class SlotMachine(MeetsMishaps, RuleBasedStateMachine):
         """Check that the sums stand, that slots are as the partner said last, and that the summary says the same."""
         if not hasattr(self, "tour"):
             return
-        self.shop.audit()
+        items = all_items(self.store, self.shop.tenant)
+        audit(items, self.shop.clock.now())
         for slot in self.tour.slots():
             for counters in (slot.whole, *slot.by_type.values()):
                 assert counters.available == counters.partner + counters.counted - counters.held - counters.sold
                 assert self.tour.contains_our_sales or counters.counted == 0
-        self._tell_stream()
+        self._tell_stream(items)
         self._check_summary()
         if self.last is not None and not self.is_torn:
             self._check_last(self.last)
@@ -263,13 +307,9 @@ class SlotMachine(MeetsMishaps, RuleBasedStateMachine):
                 assert sellable <= last.had[name, each], f"{name} {each} is never oversold"
             assert {terms.type for terms in slot.pax if terms.on_sale} == {each.type for each in said[name].pax}
 
-    def _tell_stream(self) -> None:
+    def _tell_stream(self, items: Sequence[RawItem]) -> None:
         """Hand what changed of slots to who keeps the summaries, in any order: it counts what is now."""
-        images = {
-            key_of(item): item
-            for item in all_items(self.store, self.shop.tenant)
-            if is_slot(key_of(item)) and key_of(item).sk != "-"
-        }
+        images = {key_of(item): item for item in items if is_slot(key_of(item)) and key_of(item).sk != "-"}
         days = {summaries.day_changed(image, self.images.get(key)) for key, image in images.items()}
         for day in filter(None, days):
             summaries.refresh(self.shop.engine, self.shop.keys, day.experience_id, day.date)
@@ -303,7 +343,7 @@ def test_rule_18_slots_are_what_the_partner_said_and_the_sums_stand(new_store: C
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         SlotMachine,
         settings=settings(
-            max_examples=explore or 40,
+            max_examples=explore or 50,
             stateful_step_count=30,
             derandomize=not explore,
             database=None,
