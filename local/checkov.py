@@ -30,6 +30,7 @@ SWITCHES = {
     "Firewall": "true",
     "MailFrom": "no-reply@example.com",
     "MailIdentityArn": "arn:aws:ses:us-east-1:000000000000:identity/example.com",
+    "Partners": '{"tours": {"adapter": "inventory", "base_url": "https://api.example.com"}}',
     "PublicDomain": "example.com",
     "Tracing": "true",
 }

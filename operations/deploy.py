@@ -9,6 +9,9 @@ import subprocess
 import sys
 import tomllib
 
+from pydantic import ValidationError
+
+from holdfast.partners.registry import definitions
 from local import build
 
 CONFIGURATION = build.ROOT / "samconfig.toml"
@@ -35,9 +38,23 @@ def split(overrides: list[str]) -> dict[str, str]:
     return parameters
 
 
+def check_partners(text: str) -> None:
+    """Raise ValueError, with a sentence, where these are no partners: every function that has to do with them fails."""
+    try:
+        definitions(text)
+    except ValidationError as wrong:
+        fault = wrong.errors(include_url=False, include_input=False)[0]
+        place = ".".join(["Partners", *map(str, fault["loc"])])
+        raise ValueError(f"{place} cannot be read: {fault['msg']}") from None
+
+
 def parameters_of(stage: str, given: list[str]) -> dict[str, str]:
-    """Return all parameters of a deployment; the runtime is the Python that the layers are built with."""
+    """Return all parameters of a deployment; the runtime is the Python that the layers are built with.
+
+    Raises ValueError for what is no parameter, and for partners that no function could read.
+    """
     chosen = stages()[stage] | split(given)
+    check_partners(chosen.get("Partners", "{}"))
     return {"Architecture": "x86_64"} | chosen | {"PythonRuntime": f"python{build.PYTHON_VERSION}"}
 
 

@@ -51,5 +51,27 @@ def test_what_is_no_parameter_is_refused(text: str) -> None:
         deploy.split([text])
 
 
+PARTNER = '{"tours": {"adapter": "inventory", "base_url": "https://api.example.com"}}'
+
+
+def test_partners_are_read_before_anything_is_deployed() -> None:
+    assert deploy.parameters_of("prod", [f"Partners={PARTNER}"])["Partners"] == PARTNER
+
+
+@pytest.mark.parametrize(
+    ("partners", "place"),
+    [
+        ("tours", "Partners cannot"),
+        (PARTNER.replace("https", "http"), r"Partners\.tours\.base_url"),
+        (PARTNER.replace("inventory", "other"), r"Partners\.tours\.adapter"),
+        (PARTNER.replace('"adapter"', '"api_key": "secret-of-theirs", "adapter"'), r"Partners\.tours\.api_key"),
+    ],
+)
+def test_partners_that_no_function_could_read_are_refused_without_repeating_them(partners: str, place: str) -> None:
+    with pytest.raises(ValueError, match=place) as refused:
+        deploy.parameters_of("prod", [f"Partners={partners}"])
+    assert "secret-of-theirs" not in str(refused.value)
+
+
 def test_the_local_stage_is_never_deployed_to_an_account() -> None:
     assert "local" not in deploy.stages()

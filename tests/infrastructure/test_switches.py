@@ -199,6 +199,48 @@ def test_the_firewall_logs_what_it_stopped_and_no_credential_or_path(switched_on
     assert name.startswith("aws-waf-logs-")
 
 
+# ---- Partners --------------------------------------------------------------------------------------------------------
+
+SYNCHRONISING = {"Partners": '{"tours": {"adapter": "inventory", "base_url": "https://api.example.com"}}'}
+
+
+def test_without_partners_nothing_asks_whether_there_is_anything_to_ask_them(
+    production: dict[str, Any], resolved: Callable[..., Any]
+) -> None:
+    for document, state, enabled in ((production, "DISABLED", False), (resolved(**SYNCHRONISING), "ENABLED", True)):
+        schedules = of_type(document, "AWS::Scheduler::Schedule")
+        states = {name: schedule.get("State", "ENABLED") for name, schedule in schedules.items()}
+        of_the_planner = {name for name in states if name.startswith("SyncPlanner")}
+        assert len(of_the_planner) == 4
+        assert {states[name] for name in of_the_planner} == {state}
+        assert {states[name] for name in states.keys() - of_the_planner} == {"ENABLED"}
+        fetching = of_type(document, "AWS::Lambda::EventSourceMapping")["SyncFetcherFunctionSyncQueue"]
+        assert fetching["Enabled"] is enabled
+
+
+def test_schedules_say_which_horizon_they_are_for(production: dict[str, Any]) -> None:
+    schedules = of_type(production, "AWS::Scheduler::Schedule").values()
+    found = {
+        schedule["ScheduleExpression"]: json.loads(schedule["Target"]["Input"])
+        for schedule in schedules
+        if "-sync-" in schedule["Name"]
+    }
+    assert found == {
+        "rate(1 minute)": {},
+        "rate(15 minutes)": {"horizon": "today"},
+        "rate(4 hours)": {"horizon": "week"},
+        "rate(1 day)": {"horizon": "month"},
+    }
+
+
+def test_how_many_requests_wait_at_once_is_a_parameter(resolved: Callable[..., Any]) -> None:
+    def at_once(**parameters: str) -> int:
+        mapping = of_type(resolved(**parameters), "AWS::Lambda::EventSourceMapping")["SyncFetcherFunctionSyncQueue"]
+        return int(mapping["ScalingConfig"]["MaximumConcurrency"])
+
+    assert (at_once(), at_once(SyncWorkers="8")) == (5, 8)
+
+
 # ---- Domain ----------------------------------------------------------------------------------------------------------
 
 
