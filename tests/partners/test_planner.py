@@ -532,6 +532,61 @@ def test_new_products_are_asked_for_from_today_on_and_behind_what_is_wanted_by_h
     assert {message.date for message in others if message.date >= "2026-04-08"} <= {"2026-04-08"}
 
 
+def test_a_manual_run_hurries_what_a_schedule_wants_already(desk: Desk) -> None:
+    desk.products = [product(f"{number:03d}") for number in range(30)]
+    desk.synced(25 * HOUR)
+    for horizon in Horizon:
+        desk.planner.schedule(horizon, desk.products)
+    before = desk.counts()
+    desk.clock.forward(MINUTE)
+    asked = replace(desk.products[7], tenant="t2")
+    desk.products.append(asked)
+    desk.synced(25 * HOUR, asked)
+    desk.planner.schedule(Horizon.MONTH, [asked])
+    run = desk.planner.run("t2", 30, desk.products)
+    assert run.merged >= 20
+    assert desk.sheets.get("t2", asked.experience_id).hurried.keys() >= {"2026-04-20", "2026-04-28"}
+    sent = Counter(message.tenant for message in desk.queue.taken() if message.date > "2026-04-08")
+    assert sent["t2"] >= 3, "of the month's share, before those that waited for longer"
+    assert sent["t1"] == 0
+    assert desk.counts() == before, "the run that wants a pair goes on wanting it"
+    messages = desk.refill()
+    desk.answer(messages)
+    desk.audit()
+
+
+def test_what_is_hurried_while_it_is_answered_is_planned_anew(desk: Desk, calls: Calls) -> None:
+    desk.products = [product("14", {2})]
+    desk.synced(4 * HOUR)
+    desk.planner.schedule(Horizon.TODAY, desk.products)
+    messages = desk.refill()
+    desk.clock.forward(MINUTE)
+    calls.trouble(meanwhile(lambda: desk.answer(messages)), "TransactWriteItems")
+    run = desk.planner.run(TENANT, 1, desk.products)
+    assert (run.planned, run.merged) == (0, 0)
+    assert desk.sheet("14").hurried == {}
+    desk.audit()
+
+
+def test_an_answer_ends_what_is_known_of_failures_and_of_hurry(desk: Desk) -> None:
+    desk.products = [product("14", {2})]
+    message = next(each for each in desk.refill() if each.date == "2026-03-31")
+    run_id = desk.sheets.take(message, 1)
+    assert run_id is not None
+    desk.sheets.failed(message, run_id, "timed_out", "no answer", 0, counts_against_product=True)
+    desk.planner.run(TENANT, 1, desk.products)
+    sheet = desk.sheet("14")
+    assert (sheet.failed, sheet.tried, sheet.hurried.keys()) == (
+        {"2026-03-31": 1},
+        {"2026-03-31": desk.clock.now()},
+        {"2026-03-31"},
+    )
+    desk.answer(desk.queue.taken())
+    sheet = desk.sheet("14")
+    assert (sheet.failed, sheet.tried, sheet.hurried) == ({}, {}, {})
+    desk.audit()
+
+
 def test_twins_of_a_keyed_manual_run_are_one_run(desk: Desk, calls: Calls) -> None:
     desk.products = [product(f"{number:02d}") for number in range(30)]
     twin = []

@@ -1,7 +1,9 @@
 """Properties of what is planned to be asked of partners, and virtual days of it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import date, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 
 from benchmarks import staleness
 from benchmarks.staleness import NOT_RUNNING, PRODUCTS, TODAY_AT_MOST, AsPlanned, Naive, broken, simulate
+from holdfast.partners.breaker import not_before
 from holdfast.partners.limiter import next_grant
 from holdfast.partners.pairs import HOUR, MINUTE, MONTH_DAYS, TARGETS, Horizon, Pair, Product, horizon_of, today_in
 from holdfast.partners.planning import (
@@ -39,6 +42,7 @@ MOMENTS = st.integers(1_704_067_200_000, 1_988_150_400_000)
 """From 2024 to 2032."""
 
 KINDS = st.sampled_from(["today", "week", "month", "manual", "onboarding"])
+EVERY_DAY = frozenset(range(1, 8))
 WEEKDAYS = st.frozensets(st.integers(1, 7), min_size=1)
 
 
@@ -52,6 +56,7 @@ def sheets(draw: st.DrawFn) -> tuple[Product, Sheet, ZoneInfo, int]:
     ages = st.integers(0, 60 * HOUR)
     wanted = draw(some)
     queued = {day for day in wanted if draw(st.booleans())}
+    failed = {day for day in wanted if draw(st.booleans())}
     sheet = Sheet(
         "t1",
         "14",
@@ -60,6 +65,8 @@ def sheets(draw: st.DrawFn) -> tuple[Product, Sheet, ZoneInfo, int]:
         queued={day: now - draw(st.integers(0, 2 * QUEUED_FOR)) for day in queued},
         failures=draw(st.integers(0, 4)),
         not_before=draw(st.sampled_from([0, now - 1, now, now + 1])),
+        failed={day: draw(st.integers(1, 30)) for day in sorted(failed)},
+        tried={day: now - draw(ages) for day in sorted(failed)},
     )
     product = Product("t1", "14", "tours", "p14", draw(WEEKDAYS), draw(st.booleans()))
     return product, sheet, zone, now
@@ -152,13 +159,19 @@ def test_rule_20_a_wanted_pair_waits_or_is_in_flight_unless_its_product_is_held_
     found = [each.pair.date for line in lines.values() for each in line]
     in_reach = [day for day in sheet.wanted if dates.horizon_of(date.fromisoformat(day)) is not None]
     assert set(found) <= set(in_reach)
+    resting = {day for day in in_reach if sheet.failed.get(day, 0) >= 3 and now - sheet.tried[day] < 24 * HOUR}
+    ready = set(in_reach) - resting
     if sheet.not_before > now:
         assert found == []
     elif sheet.failures >= 3:
         assert len(found) <= 1
-        assert bool(found) == (bool(in_reach) and not any(now - at <= QUEUED_FOR for at in sheet.queued.values()))
+        is_tried = any(now - at <= QUEUED_FOR for at in sheet.queued.values())
+        assert bool(found) <= (bool(in_reach) and not is_tried)
+        assert bool(found) or not ready or is_tried
     else:
-        assert len(found) + len(in_flight(sheet, dates, now)) == len(in_reach)
+        in_flight_now = {day for day in in_reach if now - sheet.queued.get(day, 0) <= QUEUED_FOR}
+        assert len(in_flight_now) == len(in_flight(sheet, dates, now))
+        assert ready - in_flight_now <= set(found) <= set(in_reach) - in_flight_now
 
 
 AGES = st.lists(st.integers(0, 100 * HOUR), max_size=80)
@@ -231,6 +244,117 @@ def at(day: str, synced: int | None, run_id: str, horizon: Horizon = Horizon.MON
 def run_of(kind: str, began_at: int = NOW) -> str:
     """Return the id of a run."""
     return f"{began_at:013d}-{kind}-00000000"
+
+
+def tried_in_days(
+    days: int, weekdays: frozenset[int], fails: Callable[[str], bool]
+) -> tuple[Mapping[str, list[int]], Mapping[str, list[int]]]:
+    """Ask for one product each minute that something of it may be asked, and return when each date failed or answered.
+
+    Only dates that are `fails` do fail.
+    """
+    zone, start = ZoneInfo("UTC"), 1_772_409_600_000
+    product, sheet = Product("t1", "14", "tours", "p14", weekdays, enabled=True), Sheet("t1", "14")
+    failed: dict[str, list[int]] = {}
+    answered: dict[str, list[int]] = {}
+    for now in range(start, start + days * 24 * HOUR, MINUTE):
+        dates = reach(zone, now)
+        gone = over(product, sheet, dates)
+        of_pairs = {
+            name: {day: value for day, value in getattr(sheet, name).items() if day not in gone}
+            for name in ("synced", "wanted", "failed", "tried")
+        }
+        sheet = replace(sheet, **of_pairs)
+        plans = [wanted_by(h, product, sheet, dates, now).wanted for h in Horizon if now % TARGETS[h] == 0]
+        plans += overlooked(product, sheet, dates, now).values()
+        wanted = {day: f"{now:013d}-week-00000000" for plan in plans for day in plan}
+        sheet = replace(sheet, wanted={**wanted, **sheet.wanted})
+        for line in waiting(product, sheet, dates, now).values():
+            for day in (each.pair.date for each in line):
+                if fails(day):
+                    failed.setdefault(day, []).append(now)
+                    often = sheet.failures + 1
+                    sheet = replace(
+                        sheet,
+                        failures=often,
+                        not_before=not_before(often, now, 0.5),
+                        failed={**sheet.failed, day: sheet.failed.get(day, 0) + 1},
+                        tried={**sheet.tried, day: now},
+                    )
+                else:
+                    answered.setdefault(day, []).append(now)
+                    sheet = replace(
+                        sheet,
+                        failures=0,
+                        not_before=0,
+                        synced={**sheet.synced, day: now},
+                        wanted={known: run for known, run in sheet.wanted.items() if known != day},
+                        failed={known: often for known, often in sheet.failed.items() if known != day},
+                    )
+    return failed, answered
+
+
+def longest_between(moments: list[int]) -> int:
+    """Return the longest time (ms) between two of them."""
+    return max(later - earlier for earlier, later in pairwise(moments))
+
+
+def test_fault_one_date_that_always_fails_starves_no_other_and_is_not_asked_for_all_the_time() -> None:
+    sunday = "2026-03-08"
+    failed, answered = tried_in_days(7, frozenset({7}), lambda day: day == sunday)
+    assert failed.keys() == {sunday}
+    assert len(failed[sunday]) <= 70, "each four hours, and on the day each hour"
+    assert answered.keys() == {"2026-03-15", "2026-03-22", "2026-03-29", "2026-04-05"}
+    assert all(longest_between(moments) <= 36 * HOUR for moments in answered.values())
+    assert longest_between(failed[sunday]) <= 5 * HOUR, "and it is tried again all the same"
+
+
+def test_fault_a_today_that_always_fails_starves_neither_the_week_nor_the_month() -> None:
+    failed, answered = tried_in_days(1, EVERY_DAY, lambda day: day == "2026-03-02")
+    assert len(failed["2026-03-02"]) <= 30
+    assert longest_between(failed["2026-03-02"]) <= HOUR + MINUTE
+    assert len(answered) == 30
+    assert longest_between(answered["2026-03-05"]) <= 6 * HOUR
+
+
+def test_fault_a_week_that_always_fails_starves_neither_today_nor_the_month() -> None:
+    failed, answered = tried_in_days(2, EVERY_DAY, lambda day: "2026-03-03" <= day <= "2026-03-12")
+    assert longest_between(answered["2026-03-02"]) <= HOUR
+    assert all(longest_between(answered[f"2026-03-{day}"]) <= 36 * HOUR for day in range(14, 29))
+    assert all(len(moments) <= 48 for moments in failed.values())
+
+
+def test_fault_a_product_that_fails_for_a_day_is_tried_each_hour_at_least() -> None:
+    failed, answered = tried_in_days(1, EVERY_DAY, lambda _: True)
+    assert not answered
+    assert longest_between(sorted(moment for moments in failed.values() for moment in moments)) <= 20 * MINUTE
+    assert longest_between(failed["2026-03-02"]) <= HOUR + 20 * MINUTE
+
+
+def test_what_a_manual_run_finds_wanted_is_hurried_and_a_date_that_rests_is_tried_once_more() -> None:
+    product = Product("t1", "14", "tours", "p14", EVERY_DAY, enabled=True)
+    dates = reach(ZoneInfo("UTC"), NOW)
+    day = dates.today.isoformat()
+    sheet = Sheet("t1", "14", wanted={day: run_of("today", NOW - HOUR)}, failed={day: 9}, tried={day: NOW - MINUTE})
+    assert waiting(product, sheet, dates, NOW) == {}
+    assert wanted_at_once(1, product, sheet, dates, NOW).hurried == [day]
+    hurried = replace(sheet, hurried={day: NOW})
+    assert [each.pair.date for each in waiting(product, hurried, dates, NOW)[Horizon.TODAY]] == [day]
+    assert wanted_at_once(1, product, hurried, dates, NOW).hurried == []
+    again = replace(hurried, tried={day: NOW + 1})
+    assert waiting(product, again, dates, NOW + 2) == {}
+    assert wanted_at_once(1, product, again, dates, NOW + 2).hurried == [day]
+    by_hand = replace(again, hurried={}, wanted={day: run_of("manual", NOW + 2)})
+    assert wanted_at_once(1, product, by_hand, dates, NOW + 2).hurried == []
+
+
+def test_what_is_hurried_comes_first_whichever_run_wants_it() -> None:
+    pair = Pair("t1", "14", "2027-02-01")
+    plain, hurried = (
+        waits(Horizon.MONTH, pair, run_of("month"), NOW - HOUR, is_hurried) for is_hurried in (False, True)
+    )
+    assert hurried < plain
+    assert hurried == waits(Horizon.MONTH, pair, run_of("manual"), NOW - HOUR)
 
 
 def test_of_pairs_never_answered_the_nearest_date_goes_first() -> None:

@@ -161,12 +161,14 @@ class Planner:
             for product in products:
                 sheet = sheets.get(product.experience_id) or Sheet(product.tenant, product.experience_id)
                 plans.append((sheet, rule(product, sheet, dates[product.partner], now)))
-            wanting = [(sheet, plan.wanted) for sheet, plan in plans if plan.wanted]
-            if not wanting or self.sheets.want(run_id, wanting):
+            wanting = [(sheet, plan.wanted) for sheet, plan in plans if plan.wanted or plan.hurried]
+            hurried = {sheet.experience_id: plan.hurried for sheet, plan in plans}
+            if not wanting or self.sheets.want(run_id, wanting, hurried):
                 for sheet, wanted in wanting:
                     sheets[sheet.experience_id] = replace(
                         sheet,
                         wanted={**sheet.wanted, **dict.fromkeys(wanted, run_id)},
+                        hurried={**sheet.hurried, **dict.fromkeys(hurried[sheet.experience_id], now)},
                         plan_version=sheet.plan_version + 1,
                     )
                 return sum(sheet.wanted[day] != run_id for sheet, plan in plans for day in plan.merged)

@@ -6,13 +6,13 @@ its target goes first; and each horizon has a share of the requests that no othe
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from holdfast.partners.breaker import OPENS_AT
+from holdfast.partners.breaker import LONGEST_WAIT, OPENS_AT
 from holdfast.partners.pairs import HOUR, MINUTE, MONTH_DAYS, TARGETS, WEEK_DAYS, Horizon, Pair, Product, today_in
 from holdfast.partners.runs import MANUAL, read_run_id
 from holdfast.partners.sheets import Sheet
@@ -61,6 +61,11 @@ what is known already does not grow old behind them.
 _BY_HAND = 3
 """How many times its target a pair that a manual run wants is taken to be older than it is: somebody waits for it."""
 
+_RESTS_AT_LEAST = HOUR
+"""The least ms that a date may come to be left alone which fails each time; at most it is its horizon's target."""
+
+_DOUBLINGS = 7
+
 
 class Reach(NamedTuple):
     """Which dates are looked after at a moment: from today on, up to the last one of each horizon."""
@@ -81,10 +86,14 @@ class Reach(NamedTuple):
 
 @dataclass(frozen=True)
 class Plan:
-    """The dates that a run wants of a product, and those that were waiting for an earlier run already."""
+    """The dates that a run wants of a product, and those that were waiting for an earlier run already.
+
+    Of these, the ones `hurried` come before others from now on.
+    """
 
     wanted: Sequence[str]
     merged: Sequence[str]
+    hurried: Sequence[str] = ()
 
 
 class Waiting(NamedTuple):
@@ -98,11 +107,11 @@ class Waiting(NamedTuple):
     pair: Pair
 
 
-def waits(horizon: Horizon, pair: Pair, run_id: str, synced: int | None) -> Waiting:
+def waits(horizon: Horizon, pair: Pair, run_id: str, synced: int | None, is_hurried: bool = False) -> Waiting:
     """Return how a pair waits that a run wants, and that was answered at `synced` (ms), or never was."""
     run = read_run_id(run_id)
     since = run.began_at - int(_NEW * TARGETS[horizon]) if synced is None else synced
-    if run.kind == MANUAL:
+    if is_hurried or run.kind == MANUAL:
         since -= int(_BY_HAND * TARGETS[horizon])
     return Waiting(since, pair.date, pair)
 
@@ -125,7 +134,9 @@ def wanted_by(horizon: Horizon, product: Product, sheet: Sheet, dates: Reach, no
 
 def wanted_at_once(days: int, product: Product, sheet: Sheet, dates: Reach, now: int) -> Plan:
     """Return what a manual run of so many days, from today on, wants of a product."""
-    return _plan(_days_from(dates.today, days), MANUALLY_FRESH_FOR, product, sheet, now)
+    plan = _plan(_days_from(dates.today, days), MANUALLY_FRESH_FOR, product, sheet, now)
+    slow = [known for known in plan.merged if _wanted_by_hand(sheet, known) <= sheet.tried.get(known, 0)]
+    return replace(plan, hurried=slow)
 
 
 def overlooked(product: Product, sheet: Sheet, dates: Reach, now: int) -> Mapping[Horizon, Sequence[str]]:
@@ -163,16 +174,18 @@ def in_flight(sheet: Sheet, dates: Reach, now: int) -> list[Horizon]:
 def waiting(product: Product, sheet: Sheet, dates: Reach, now: int) -> Mapping[Horizon, Sequence[Waiting]]:
     """Return the pairs of a product that may be queued now, by their horizons.
 
-    None while the product is left alone after failures; and one at a time while it is not known to be well again.
+    None while the product is left alone after failures; and one at a time while it is not known to be well again. A
+    date that failed several times in a row is left alone by itself, so that it keeps no other from being tried.
     """
     if sheet.not_before > now:
         return {}
     found: dict[Horizon, list[Waiting]] = {}
     for known in sheet.wanted:
         horizon = dates.horizon_of(date.fromisoformat(known))
-        if horizon is not None and not is_queued(sheet, known, now):
-            pair = Pair(sheet.tenant, sheet.experience_id, known)
-            found.setdefault(horizon, []).append(waits(horizon, pair, sheet.wanted[known], _answered(product, sheet, known)))
+        if horizon is not None and not is_queued(sheet, known, now) and not _rests(horizon, sheet, known, now):
+            pair, answered = Pair(sheet.tenant, sheet.experience_id, known), _answered(product, sheet, known)
+            waits_so = waits(horizon, pair, sheet.wanted[known], answered, known in sheet.hurried)
+            found.setdefault(horizon, []).append(waits_so)
     return _one_of(sheet, found, now) if sheet.failures >= OPENS_AT else found
 
 
@@ -222,6 +235,24 @@ def _answered(product: Product, sheet: Sheet, known: str) -> int | None:
     """Return when (ms) the partner was asked whose answer is kept and still counts; None where there is none."""
     synced = sheet.synced.get(known)
     return synced if synced is not None and synced > product.changed_at else None
+
+
+def _wanted_by_hand(sheet: Sheet, known: str) -> int:
+    """Return when (ms) a manual run last wanted a pair that is wanted; 0 where none did."""
+    run = read_run_id(sheet.wanted[known])
+    return max(sheet.hurried.get(known, 0), run.began_at if run.kind == MANUAL else 0)
+
+
+def _rests(horizon: Horizon, sheet: Sheet, known: str, now: int) -> bool:
+    """Return whether a wanted pair is left alone since its date failed, for twice as long after each failure.
+
+    Until its third failure in a row the product's own wait is enough, and by hand it may be tried once more at once.
+    """
+    further, tried = sheet.failed.get(known, 0) - OPENS_AT, sheet.tried.get(known, 0)
+    if further < 0 or _wanted_by_hand(sheet, known) > tried:
+        return False
+    longest = max(_RESTS_AT_LEAST, TARGETS[horizon])
+    return now < tried + min(longest, LONGEST_WAIT << min(further, _DOUBLINGS))
 
 
 @lru_cache(maxsize=64)

@@ -3,8 +3,9 @@
 Of a pair, `synced` is when the partner was asked whose answer is kept, `wanted` the run that wants a newer one, and
 `queued` the stamp of its current message, `taken` how often that was received when somebody last went to work on it. A
 pair is wanted until it is answered, or no longer to be asked for; it may be queued, or not: nothing but `wanted` can be
-lost for good, and that stands here alone (PROTOCOL.md 20). `writer` tells who queued it or took it last the own work
-from another's (PROTOCOL.md 8).
+lost for good, and that stands here alone (PROTOCOL.md 20). While it is wanted, `hurried` is when a manual run found it
+wanted already, `failed` how often in a row its date failed, and `tried` when it last did. `writer` tells who queued it
+or took it last the own work from another's (PROTOCOL.md 8).
 
 Each write is one conditional update, or one transaction with the counts of the run. They raise Busy where others were
 faster every time, and Unavailable where the store does not answer; all can be repeated.
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field
 from functools import reduce
 from operator import and_
 from secrets import token_hex
+from types import MappingProxyType
 
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.operand import Path
@@ -40,7 +42,8 @@ PLANNED_AT_ONCE = 25
 """Sheets that one transaction plans."""
 
 _SYNCED, _WANTED, _QUEUED, _TAKEN, _WRITER = "synced", "wanted", "queued", "taken", "writer"
-_OF_PAIRS = (_SYNCED, _WANTED, _QUEUED, _TAKEN, _WRITER)
+_HURRIED, _FAILED, _TRIED = "hurried", "failed", "tried"
+_OF_PAIRS = (_SYNCED, _WANTED, _QUEUED, _TAKEN, _WRITER, _HURRIED, _FAILED, _TRIED)
 _FAILURES, _NOT_BEFORE, _PLAN_VERSION = "failures", "not_before", "plan_version"
 _REJECTED = "slot_rejected"
 
@@ -59,6 +62,9 @@ class Sheet:
     wanted: Mapping[str, str] = field(default_factory=dict)
     queued: Mapping[str, int] = field(default_factory=dict)
     taken: Mapping[str, int] = field(default_factory=dict)
+    hurried: Mapping[str, int] = field(default_factory=dict)
+    failed: Mapping[str, int] = field(default_factory=dict)
+    tried: Mapping[str, int] = field(default_factory=dict)
     failures: int = 0
     not_before: int = 0
     plan_version: int = 0
@@ -71,7 +77,7 @@ class Sheet:
     @property
     def dates(self) -> set[str]:
         """Return the dates of which anything is known."""
-        return {*self.synced, *self.wanted, *self.queued, *self.taken}
+        return {*self.synced, *self.wanted, *self.queued, *self.taken, *self.hurried, *self.failed, *self.tried}
 
 
 def read_sheet(raw: RawItem) -> Sheet:
@@ -89,6 +95,9 @@ def read_sheet(raw: RawItem) -> Sheet:
         wanted=by_name[_WANTED],
         queued=_numbers(by_name[_QUEUED]),
         taken=_numbers(by_name[_TAKEN]),
+        hurried=_numbers(by_name[_HURRIED]),
+        failed=_numbers(by_name[_FAILED]),
+        tried=_numbers(by_name[_TRIED]),
         failures=_number(raw, _FAILURES),
         not_before=_number(raw, _NOT_BEFORE),
         plan_version=_number(raw, _PLAN_VERSION),
@@ -127,18 +136,28 @@ class Sheets:
             for sheet in before
         ]
 
-    def want(self, run_id: str, dates: Sequence[tuple[Sheet, Sequence[str]]]) -> bool:
+    def want(
+        self,
+        run_id: str,
+        dates: Sequence[tuple[Sheet, Sequence[str]]],
+        hurried: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    ) -> bool:
         """Have up to 25 sheets of one tenant want those dates for a run, and count them as its own, all or none.
 
-        The dates must not be wanted yet as the sheets say. False where any sheet was planned by another meanwhile, or
-        others were in the way: read again, and plan anew.
+        The dates must not be wanted yet as the sheets say; those `hurried`, by the ids of the experiences, must be, and
+        go on being wanted by the run that wants them. False where any sheet was planned by another meanwhile, or one
+        that is hurried was answered, or others were in the way: read again, and plan anew.
         """
         assert len(dates) <= PLANNED_AT_ONCE, "too many sheets for one transaction"
         tenant = dates[0][0].tenant
-        planned = sum(len(of_sheet) for _, of_sheet in dates)
-        writes: list[Write] = [_planned(sheet, of_sheet, run_id) for sheet, of_sheet in dates]
+        planned, now = sum(len(of_sheet) for _, of_sheet in dates), self._clock.now()
+        writes: list[Write] = [
+            _planned(sheet, of_sheet, run_id, hurried.get(sheet.experience_id, ()), now) for sheet, of_sheet in dates
+        ]
+        if planned:
+            writes.append(_counted(tenant, run_id, planned=planned))
         try:
-            self._store.transact([*writes, _counted(tenant, run_id, planned=planned)])
+            self._store.transact(writes)
         except (Cancelled, Contended):
             return False
         return True
@@ -242,14 +261,15 @@ class Sheets:
     ) -> None:
         """Count an attempt that failed, and say why; the pair is still wanted, and not queued any more.
 
-        Where it counts against the product, that failed once more in a row, and is left alone until `not_before` (ms).
-        Nothing happens where the message is not current any more.
+        Where it counts against the product, that and the date failed once more in a row, and the product is left alone
+        until `not_before` (ms). Nothing happens where the message is not current any more.
         """
+        now = self._clock.now()
         actions = list(_without((_QUEUED, _TAKEN, _WRITER), message.date))
         if counts_against_product:
             actions += [Path([_FAILURES]).add(1), Path([_NOT_BEFORE]).set(not_before)]
+            actions += [_at(_FAILED, message.date).add(1), _at(_TRIED, message.date).set(now)]
         sheet = Update(_key_of(message), actions, _is_current(message) & (_at(_WANTED, message.date) == run_id))
-        now = self._clock.now()
         self._make(
             [
                 sheet,
@@ -297,12 +317,21 @@ def message_of(pair: Pair, stamp: int) -> SyncMessage:
     return SyncMessage(pair.tenant, pair.experience_id, pair.date, stamp)
 
 
-def _planned(sheet: Sheet, dates: Sequence[str], run_id: str) -> Update:
+def _planned(sheet: Sheet, dates: Sequence[str], run_id: str, hurried: Sequence[str], now: int) -> Update:
     version = Path([_PLAN_VERSION])
     return Update(
         sheet.key,
-        [*(_at(_WANTED, date).set(run_id) for date in dates), version.set(sheet.plan_version + 1)],
-        version == sheet.plan_version if sheet.plan_version else version.does_not_exist(),
+        [
+            *(_at(_WANTED, date).set(run_id) for date in dates),
+            *(_at(_HURRIED, date).set(now) for date in hurried),
+            version.set(sheet.plan_version + 1),
+        ],
+        _all(
+            [
+                version == sheet.plan_version if sheet.plan_version else version.does_not_exist(),
+                *(_at(_WANTED, date) == sheet.wanted[date] for date in hurried),
+            ]
+        ),
     )
 
 
