@@ -96,6 +96,7 @@ def test_everything_that_may_be_said_of_a_partner() -> None:
         *(setting(adapter=value) for value in ("another", "", None, 1, "holdfast.partners.inventory")),
         *(setting(base_url=value) for value in ("", "api.tours.example", "http://api.tours.example", "ftp://x.y", 1)),
         *(setting(base_url=value) for value in ("https://u:p@x.y", "https://x.y?key=1", "https://x.y#z", "https://")),
+        *(setting(base_url=value) for value in ("https://x.y:99999", "https://x.y:port")),
         *(setting(time_zone=value) for value in ("", "Singapore Time", "../etc/passwd", 8, "Asia", "/etc/localtime")),
         *(setting(contains_our_sales=value) for value in (1, "false", None)),
         *(setting(requests_a_minute=value) for value in (29, 31, "30", None)),
@@ -107,14 +108,38 @@ def test_a_malformed_setting_stops_the_function_at_its_start(text: str) -> None:
         definitions(text)
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("https://api.tours.example", "https://api.tours.example"),
+        ("https://api.tours.example", "https://api.tours.example/"),
+        ("https://api.tours.example/v2/", "https://API.Tours.example:443/v2"),
+        ("http://localhost:3001", "HTTP://localhost:3001/"),
+    ],
+)
+def test_rule_19_one_partner_under_two_names_would_be_asked_twice_as_often_as_it_may_be(one: str, other: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        definitions(json.dumps({"tours": TOURS | {"base_url": one}, "others": TOURS | {"base_url": other}}))
+    assert "two partners have one address" in str(refused.value)
+    assert "tours.example" not in str(refused.value)
+
+
+@pytest.mark.parametrize("other", ["https://b.example", "https://a.example:8443", "https://a.example/v2"])
+def test_partners_at_several_addresses_are_several(other: str) -> None:
+    said = {"tours": TOURS | {"base_url": "https://a.example"}, "others": TOURS | {"base_url": other}}
+    assert set(definitions(json.dumps(said))) == {"tours", "others"}
+
+
 def test_a_partner_that_is_made_has_its_own_key_and_asks_for_no_other(parameters: Any) -> None:
     with PartnerServer() as tours, PartnerServer() as others:
         for name, server in (("tours", tours), ("others", others)):
             parameters.put_parameter(
                 Name=f"/holdfast/partners/{name}", Value=json.dumps({"api_key": server.api_key}), Type="SecureString"
             )
-        known = definitions(json.dumps({name: TOURS | {"base_url": tours.url} for name in ("tours", "others")}))
         store = SecretParameters("/holdfast")
+        known = {
+            name: definitions(json.dumps({name: TOURS | {"base_url": tours.url}}))[name] for name in ("tours", "others")
+        }
         assert partner_of(known["tours"], store).inventory("15", SAMPLE_DATE, 1).slots
         with pytest.raises(PartnerFailed) as refused:
             partner_of(known["others"], store).inventory("15", SAMPLE_DATE, 1)

@@ -70,12 +70,29 @@ class _Setting(BaseModel):
 _Name = Annotated[str, Field(pattern="^[a-z][a-z0-9-]{0,31}$")]
 
 
+def _apart(named: dict[str, _Setting]) -> dict[str, _Setting]:
+    if len({_place(setting.base_url) for setting in named.values()}) < len(named):
+        raise ValueError("two partners have one address, and each would be asked up to its limit")
+    return named
+
+
+def _place(url: str) -> tuple[str, str | None, int | None, str]:
+    """Return where an address leads, however it is written."""
+    parts = urlsplit(url)
+    port = parts.port or {"https": 443, "http": 80}[parts.scheme]
+    return parts.scheme, parts.hostname, port, parts.path.rstrip("/")
+
+
+_ADAPTER: TypeAdapter[dict[str, _Setting]] = TypeAdapter(
+    Annotated[dict[_Name, _Setting], AfterValidator(_apart)], config=ConfigDict(hide_input_in_errors=True)
+)
+
+
 def definitions(text: str) -> Mapping[str, Definition]:
     """Return the partners that the setting defines; raises pydantic's ValidationError, which repeats none of it."""
-    adapter = TypeAdapter(dict[_Name, _Setting], config=ConfigDict(hide_input_in_errors=True))
     return {
         name: Definition(name, said.adapter, said.base_url, ZoneInfo(said.time_zone), said.contains_our_sales)
-        for name, said in adapter.validate_json(text).items()
+        for name, said in _ADAPTER.validate_json(text).items()
     }
 
 
