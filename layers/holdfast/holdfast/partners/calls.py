@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from holdfast.partners.port import PartnerFailed
+from holdfast.partners.port import NOT_SENT, PartnerFailed
 
 _CONNECTED_WITHIN, _PIECE_WITHIN = 0.8, 5.0
 """Seconds for a connection, and for each further piece of an answer."""
@@ -26,6 +26,9 @@ ANSWERED_WITHIN = 10.0
 
 MOST_BYTES = 5_000_000
 """The longest answer that is read, unpacked."""
+
+_PACKED_AS = ("", "identity", "gzip")
+"""How an answer may be packed: once at most, for what is packed twice is far longer than it can be seen to be."""
 
 DONE, LIMITED = 200, 429
 _TOO_LATE = "it would have been too late"
@@ -59,7 +62,7 @@ class Calls:
         """
         left = send_by - time.monotonic()
         if left <= 0:
-            raise PartnerFailed("not_sent", _TOO_LATE)
+            raise PartnerFailed(NOT_SENT, _TOO_LATE)
         timeout = httpx.Timeout(_PIECE_WITHIN, connect=min(_CONNECTED_WITHIN, left), pool=left)
         try:
             with self._client.stream(
@@ -74,9 +77,9 @@ class Calls:
                 limited = response.status_code == LIMITED
                 return ApiAnswer(response.status_code, _read_at_best(response) if limited else _read(response))
         except httpx.PoolTimeout:
-            raise PartnerFailed("not_sent", "no connection was free") from None
+            raise PartnerFailed(NOT_SENT, "no connection was free") from None
         except httpx.ConnectTimeout:
-            code = "unreachable" if left >= _CONNECTED_WITHIN else "not_sent"
+            code = "unreachable" if left >= _CONNECTED_WITHIN else NOT_SENT
             raise PartnerFailed(code, "no connection in time") from None
         except (httpx.ConnectError, httpx.InvalidURL, httpx.UnsupportedProtocol) as lost:
             raise PartnerFailed("unreachable", f"no connection ({type(lost).__name__})") from None
@@ -102,7 +105,7 @@ def _sending_by(send_by: float) -> Any:
 
     def look(event: str, _about: Mapping[str, Any]) -> None:
         if event == _SENDING and time.monotonic() > send_by:
-            raise PartnerFailed("not_sent", _TOO_LATE)
+            raise PartnerFailed(NOT_SENT, _TOO_LATE)
 
     return look
 
@@ -117,6 +120,8 @@ def _check(status: int) -> None:
 
 
 def _read(response: httpx.Response) -> bytes:
+    if response.headers.get("Content-Encoding", "").strip().lower() not in _PACKED_AS:
+        raise PartnerFailed("bad_answer", "the answer is packed as was not asked for")
     text, began = bytearray(), time.monotonic()
     for piece in response.iter_bytes():
         text += piece

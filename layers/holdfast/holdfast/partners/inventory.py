@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from holdfast.claims.slot import OfferedPax, OfferedSlot
 from holdfast.partners.calls import LIMITED, Calls, shared
-from holdfast.partners.port import Inventory, Partner, PartnerFailed, PartnerLimited, Rejected
+from holdfast.partners.port import NOT_SENT, Inventory, Partner, PartnerFailed, PartnerLimited, Rejected
 from holdfast.platform.clock import Clock, SystemClock
 from holdfast.platform.logs import logger
 from holdfast.platform.money import CURRENCIES, to_minor
@@ -137,7 +137,7 @@ class InventoryApi:
             if key.isascii() and key.isprintable() and key == key.strip():
                 return key
             _logger.error("a partner's key is not as it has to be", extra={"why": "not to be sent in a header"})
-        raise PartnerFailed("not_sent", "there is no key to ask with")
+        raise PartnerFailed(NOT_SENT, "there is no key to ask with")
 
 
 def made(base_url: str, secret: Callable[[], Mapping[str, Any]]) -> Partner:

@@ -6,6 +6,9 @@ from typing import Protocol
 
 from holdfast.claims.slot import OfferedSlot
 
+NOT_SENT = "not_sent"
+"""The code of a failure that is ours: the partner heard nothing."""
+
 
 @dataclass(frozen=True)
 class Rejected:
@@ -41,8 +44,7 @@ class PartnerFailed(Exception):
     """The partner did not answer, or not with what was asked for.
 
     `code` is stable: `not_sent`, `unreachable`, `timed_out`, `dropped`, `server_error`, `refused`, `bad_answer`.
-    `reason` is for people and has nothing secret in it. Of what is `not_sent` the fault is ours: the partner heard
-    nothing.
+    `reason` is for people and has nothing secret in it. What is NOT_SENT is no failure of the partner's.
     """
 
     def __init__(self, code: str, reason: str) -> None:
