@@ -32,7 +32,7 @@ TIME_TO_ANSWER = 20_000
 """Milliseconds from a request's grant until its answer is kept, at the longest; nobody asks later than that."""
 
 _PATIENCE = Retries(attempts=20, longest=1_000)
-"""Of the limiter, at which all workers of a partner write."""
+"""Of the limiter, at which all workers of a partner write, and of slots that many hold places of just now."""
 
 _logger = logger()
 _metrics = Metrics()
@@ -41,7 +41,7 @@ _metrics = Metrics()
 @cache
 def engine() -> Engine:
     """Return this warm function's engine."""
-    return Engine(connect(settings(SyncSettings).table_name))
+    return Engine(connect(settings(SyncSettings).table_name), retries=_PATIENCE)
 
 
 @cache
@@ -67,12 +67,14 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     enough_time_until = SystemClock().now() + context.get_remaining_time_in_millis() - TIME_TO_ANSWER
     failures: list[str] = []
     for record in event["Records"]:
+        pair: dict[str, str] = {}
         try:
             message = SyncMessage.from_body(record["body"])
+            pair = {"tenant": message.tenant, "experience": message.experience_id, "date": message.date}
             receive_count = int(record["attributes"]["ApproximateReceiveCount"])
             outcome = fetcher().work(message, receive_count, enough_time_until)
         except Exception:
-            _logger.exception("a message of the synchronisation failed")
+            _logger.exception("a message of the synchronisation failed", extra=pair)
             failures.append(record["messageId"])
         else:
             _metrics.add_metric(f"Pairs{outcome.title().replace('_', '')}", MetricUnit.Count, 1)
@@ -87,8 +89,10 @@ def product(tenant: str, experience_id: str) -> Product | None:
     return None if found is None else Product(**experiences.facts_of(found))
 
 
-def look(product: Product, date: str) -> DayBefore:
-    """Return what is known of a product's day before the partner is asked."""
+def look(product: Product, date: str, definition: Definition) -> DayBefore:
+    """Return what is known of a product's day before the partner is asked, where its answer is to be seen by that."""
+    if not definition.contains_our_sales:
+        return DayBefore({})
     return slots.look(engine(), product.tenant, product.experience_id, date)
 
 

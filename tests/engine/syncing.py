@@ -92,7 +92,7 @@ class Syncing:
             products=self.product,
             partners=lambda name: (self.definition, self.partner(wrap)) if name == PARTNER else None,
             limiters=lambda name: Limiter(used, name, self.clock, retries, self.pace),
-            look=lambda product, day: None,
+            look=lambda product, day, definition: None,
             keep=kept,
             clock=self.clock,
             retries=retries,

@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ConnectTimeoutError
 from pynamodb.connection import Connection
 
-from holdfast.partners.limiter import PACE, Limiter, Pace
+from holdfast.partners.limiter import CLOSED_WAITED_FOR, PACE, Limiter, Pace
 from holdfast.platform.dynamodb import Store
 from holdfast.platform.errors import Busy, Unavailable
 from holdfast.platform.retries import Retries
@@ -217,13 +217,15 @@ def test_rule_19_a_grant_that_the_store_does_not_know_is_not_used(limiter: Limit
 def test_rule_19_a_429_closes_it_to_everybody_and_drops_what_was_reserved(
     limiter: Limiter, other: Limiter, clock: ManualClock
 ) -> None:
-    """Nobody uses a grant of before, or gets one, until the partner's reset."""
+    """Nobody uses a grant of before, or gets one, until the partner's reset; nor waits for that from afar."""
     reset = START + 40_000
     grants = [limiter.reserve(FAR), other.reserve(FAR)]
     other.close(reset)
     assert [limiter.time_left(grant or 0, limiter.state()) for grant in grants] == [0, 0]
     assert limiter.reserve(reset - 1) is None
+    assert limiter.reserve(FAR) is None
     assert clock.now() == START
+    clock.forward(reset - CLOSED_WAITED_FOR - clock.now())
     after = limiter.reserve(FAR)
     assert after == reset
     clock.forward(reset - clock.now())
@@ -246,6 +248,22 @@ def test_rule_19_a_reserve_that_was_under_way_when_it_closed_is_tried_again(
     """Closing changes the version, so that a grant from before cannot be written after."""
     calls.trouble(meanwhile(lambda: other.close(START + 5_000)), "UpdateItem")
     assert limiter.reserve(FAR) == START + 5_000
+
+
+@pytest.mark.parametrize("closed_for", [CLOSED_WAITED_FOR + 1, 20_000, 3_600_000])
+def test_rule_19_nobody_sleeps_through_what_the_store_does_not_know_to_be_closed(
+    limiter: Limiter, calls: Calls, clock: ManualClock, closed_for: int
+) -> None:
+    """A worker that got the 429 itself, and could not write it down, works for another partner meanwhile."""
+    calls.trouble(throttled, "UpdateItem", times=8)
+    with pytest.raises(Busy):
+        limiter.close(clock.now() + closed_for)
+    calls.clear()
+    closed_at = clock.now()
+    clock.forward(max(0, START + closed_for - CLOSED_WAITED_FOR - 1 - closed_at))
+    before = clock.now()
+    assert limiter.reserve(FAR) is None
+    assert clock.now() == before
 
 
 @pytest.mark.parametrize("trouble", [conflict, throttled, twice], ids=["conflict", "throttle", "lost answer"])

@@ -207,7 +207,7 @@ class World:
             products=lambda tenant, experience_id: by_id[experience_id],
             partners=lambda name: (self.definition, partner),
             limiters=lambda name: limiter,
-            look=lambda product, day: slots.look(engine, product.tenant, product.experience_id, day),
+            look=lambda product, day, _: slots.look(engine, product.tenant, product.experience_id, day),
             keep=keep,
             clock=self.clock,
             retries=Retries(),

@@ -11,22 +11,26 @@ import pytest
 from holdfast.catalogue.experiences import experiences, slots
 from holdfast.catalogue.experiences.experiences import NewExperience
 from holdfast.partners.breaker import FIRST_WAIT
-from holdfast.partners.fetching import Outcome
-from holdfast.partners.limiter import Limiter
+from holdfast.partners.fetching import Outcome, Unanswered
+from holdfast.partners.limiter import CLOSED_WAITED_FOR, Limiter
 from holdfast.partners.pairs import Product
-from holdfast.partners.port import Inventory, Partner
+from holdfast.partners.port import Inventory, Partner, PartnerFailed
 from holdfast.partners.registry import Definition
 from holdfast.platform.dynamodb import Store
 from holdfast.platform.errors import Busy, Unavailable
 from holdfast.platform.queues import SyncMessage
 from holdfast.reservations.engine import Engine
-from tests.engine.faults import Answer, Call, Calls, Crash, error, throttled
+from tests.engine.faults import Answer, Call, Calls, error, throttled
 from tests.engine.shop import ManualClock
-from tests.engine.syncing import ENOUGH, TENANT, Syncing, all_done
+from tests.engine.syncing import ENOUGH, RUN, TENANT, Syncing, all_done
 from tests.partner.arrivals import most_in_window
 from tests.partner.server import PartnerServer
 
 _R = TypeVar("_R")
+
+
+class Killed(BaseException):
+    """The function died: nobody catches that."""
 
 
 @pytest.fixture
@@ -311,6 +315,134 @@ def test_rule_20_a_product_that_fails_is_left_alone_for_longer_each_time_and_oth
     assert (syncing.sheet(message).failures, syncing.sheet(message).not_before) == (0, 0)
 
 
+def test_rule_20_what_was_not_sent_does_not_count_against_the_product(syncing: Syncing, clock: ManualClock) -> None:
+    """The fault is ours, be it for a while: its pairs go on being asked for, and no breaker opens."""
+    for number in range(1, 6):
+        message = syncing.queue("14")
+        fetcher = syncing.fetcher(wrap=lambda _: Silent())
+        assert fetcher.work(message, 1, clock.now() + ENOUGH) is Outcome.FAILED
+        sheet = syncing.sheet(message)
+        assert (sheet.failures, sheet.not_before) == (0, 0)
+        assert (syncing.is_wanted(message), syncing.is_queued(message)) == (True, False)
+        assert syncing.counts()["failed"] == number
+        clock.forward(2_000)
+    assert syncing.failures() == ["not_sent"] * 5
+    assert syncing.asked() == []
+    assert syncing.work(syncing.queue("14")) is Outcome.FETCHED
+
+
+class Silent:
+    """A partner that nothing ever reaches, since nothing is sent."""
+
+    def inventory(self, product_id: str, date: str, send_within: float) -> Inventory:
+        """Send nothing."""
+        raise PartnerFailed("not_sent", "no connection was free")
+
+
+@pytest.mark.parametrize("wrong", [Busy(), Unavailable(), KeyError("a bug")], ids=["busy", "unavailable", "bug"])
+def test_rule_20_an_answer_that_cannot_be_kept_is_counted_and_its_product_left_alone_for_longer_each_time(
+    syncing: Syncing, clock: ManualClock, wrong: Exception
+) -> None:
+    """Its message raises, so that somebody learns of it; others are kept, and so is this once it can be."""
+    waits = []
+    for _ in range(4):
+        message = syncing.queue("14")
+        with pytest.raises(type(wrong)):
+            syncing.fetcher(keep=failing(wrong)).work(message, 1, clock.now() + ENOUGH)
+        assert (syncing.is_wanted(message), syncing.is_queued(message)) == (True, False)
+        waits.append(syncing.sheet(message).not_before - clock.now())
+        clock.forward(waits[-1])
+    assert waits == [FIRST_WAIT // 2 * factor for factor in (1, 2, 4, 8)]
+    assert syncing.failures() == ["not_kept"] * 4
+    assert syncing.counts() == {"planned": 1, "failed": 4}
+    assert len(syncing.asked()) == 4
+    assert syncing.work(syncing.queue("15")) is Outcome.FETCHED
+    message = syncing.queue("14")
+    assert syncing.work(message) is Outcome.FETCHED
+    assert (syncing.sheet(message).failures, syncing.sheet(message).not_before) == (0, 0)
+
+
+def test_rule_20_a_message_whose_answer_cannot_be_kept_for_good_reaches_the_dead_letters(
+    syncing: Syncing, clock: ManualClock
+) -> None:
+    """Its pair has other messages long before it comes again; it raises five times, and asks the partner no more."""
+    first = syncing.queue("14")
+    for receive_count in range(1, 6):
+        anew = first if receive_count == 1 else syncing.queue("14")
+        with pytest.raises(KeyError):
+            syncing.fetcher(keep=failing(KeyError())).work(anew, 1, clock.now() + ENOUGH)
+        clock.forward(6 * 60_000)
+        with pytest.raises(Unanswered):
+            syncing.work(first, receive_count + 1)
+    assert len(syncing.asked()) == len(syncing.grants()) == 5
+
+
+def test_rule_20_a_message_whose_answer_could_not_be_kept_is_dropped_once_another_of_its_pair_was(
+    syncing: Syncing, clock: ManualClock
+) -> None:
+    """Or once its pair is not wanted any more, or its product is well: there is nothing to see to."""
+    syncing.server.say("16", syncing.day(2), [])
+    messages = [*syncing.queued("14", "15"), syncing.queue("16", syncing.day(2))]
+    for message in messages:
+        with pytest.raises(KeyError):
+            syncing.fetcher(keep=failing(KeyError())).work(message, 1, clock.now() + ENOUGH)
+    clock.forward(6 * 60_000)
+    for message in messages:
+        with pytest.raises(Unanswered):
+            syncing.work(message, 2)
+    assert syncing.work(syncing.queue("14")) is Outcome.FETCHED
+    syncing.sheets.drop(syncing.queue("15"), RUN)
+    assert syncing.work(syncing.queue("16")) is Outcome.FETCHED
+    assert [syncing.work(message, 3) for message in messages] == [Outcome.STALE] * 3
+    assert syncing.work(SyncMessage(TENANT, "17", syncing.today, clock.now()), 2) is Outcome.STALE
+
+
+def test_rule_20_a_duplicate_of_a_message_that_is_done_with_is_none_that_failed(syncing: Syncing) -> None:
+    """It was given back, and its product is well: should it come again all the same, nobody has to see to it."""
+    message = syncing.queue("14")
+    syncing.pause()
+    assert syncing.work(message) is Outcome.GIVEN_BACK
+    assert syncing.work(message, 2) is Outcome.STALE
+
+
+def failing(wrong: Exception) -> Callable[[str, str, int], None]:
+    """Return what keeps no answer."""
+
+    def keep(*_: object) -> None:
+        raise wrong
+
+    return keep
+
+
+@pytest.mark.parametrize("is_left", [False, True], ids=["of its own", "left by another"])
+def test_rule_19_looking_at_the_day_before_takes_nothing_of_the_grants_second(
+    syncing: Syncing, clock: ManualClock, is_left: bool
+) -> None:
+    """However long that takes: it is done before a grant is waited for, and so before the request (rule 18)."""
+    syncing.work(syncing.queue("16"))
+    looked: list[int] = []
+
+    def sleep(seconds: float) -> None:
+        if is_left and not syncing.kept[1:]:
+            syncing.pause()
+        clock.sleep(seconds)
+
+    def look(*_: object) -> None:
+        clock.forward(1_500)
+        looked.append(clock.now())
+
+    fetcher = syncing.fetcher(sleep=sleep)
+    if is_left:
+        assert fetcher.work(syncing.queue("15"), 1, clock.now() + ENOUGH) is Outcome.GIVEN_BACK
+    fetcher.look = look
+    outcome = fetcher.work(syncing.queue("14", tenant="other"), 1, clock.now() + ENOUGH)
+    assert outcome is Outcome.FETCHED
+    assert len(looked) == 1
+    arrived = syncing.server.log[-1].at
+    assert looked[0] <= arrived
+    assert arrived == syncing.kept[-1][2]
+
+
 def test_rule_20_each_attempt_has_a_grant_of_its_own_and_nothing_is_repeated(
     syncing: Syncing, clock: ManualClock
 ) -> None:
@@ -331,7 +463,10 @@ def test_rule_20_a_429_closes_the_limiter_until_the_partners_reset(syncing: Sync
     first, second = syncing.queued("14", "15")
     assert syncing.work(first) is Outcome.LIMITED
     assert (syncing.failures(), syncing.sheet(first).failures, syncing.sheet(first).not_before) == (["limited"], 0, 0)
-    assert syncing.work(second, enough=39_999) is Outcome.GIVEN_BACK
+    now = clock.now()
+    assert syncing.work(second) is Outcome.GIVEN_BACK
+    assert clock.now() == now
+    clock.forward(reset - CLOSED_WAITED_FOR - now)
     second = syncing.queue("15")
     assert syncing.work(second) is Outcome.FETCHED
     assert [arrival.status for arrival in syncing.server.log] == [429, 200]
@@ -342,7 +477,7 @@ def test_rule_20_a_429_closes_the_limiter_until_the_partners_reset(syncing: Sync
 
 
 def test_rule_20_a_429_drops_what_others_have_reserved(syncing: Syncing, clock: ManualClock) -> None:
-    """A worker that waits for its grant learns of it after the wait, and asks after the reset."""
+    """A worker that waits for its grant learns of it after the wait; the pair is asked for after the reset."""
     syncing.work(syncing.queue("16"))
     reset = clock.now() + 30_000
     message, limited = syncing.queued("14", "15")
@@ -353,7 +488,10 @@ def test_rule_20_a_429_drops_what_others_have_reserved(syncing: Syncing, clock: 
             assert syncing.work(limited) is Outcome.LIMITED
         clock.sleep(seconds)
 
-    assert syncing.fetcher(sleep=sleep).work(message, 1, clock.now() + ENOUGH) is Outcome.FETCHED
+    assert syncing.fetcher(sleep=sleep).work(message, 1, clock.now() + ENOUGH) is Outcome.GIVEN_BACK
+    assert [arrival.status for arrival in syncing.server.log] == [200, 429]
+    clock.forward(reset - CLOSED_WAITED_FOR - clock.now())
+    assert syncing.work(syncing.queue("14")) is Outcome.FETCHED
     assert [arrival.status for arrival in syncing.server.log] == [200, 429, 200]
     assert syncing.server.log[-1].at >= reset
 
@@ -393,9 +531,9 @@ def unanswered(_: Call) -> Answer:
 OF_ONE_MESSAGE = [
     "UpdateItem",
     "BatchGetItem",
+    "look",
     "GetItem",
     "UpdateItem",
-    "look",
     "BatchGetItem",
     "inventory",
     "keep",
@@ -447,7 +585,7 @@ class Mortal:
     called: list[str] = field(default_factory=list)
 
     def work(self, message: SyncMessage, receive_count: int = 1) -> Outcome:
-        """Work on a message; raises Crash where it dies."""
+        """Work on a message; raises Killed where it dies."""
         fetcher = self.syncing.fetcher(wrap=lambda partner: _MortalPartner(self, partner))
         if self.engine is not None:
             fetcher.keep = _keeping(self.engine)
@@ -466,10 +604,10 @@ class Mortal:
         self.called.append(name)
         is_last = len(self.called) - 1 == self.dies_at
         if is_last and not self.is_after:
-            raise Crash
+            raise Killed
         made = make()
         if is_last:
-            raise Crash
+            raise Killed
         return made
 
 
@@ -524,7 +662,7 @@ def test_rule_20_killed_at_any_point_and_delivered_again_no_pair_is_lost(
 ) -> None:
     """SQS shows the message again: its pair is answered and counted once, and asked for twice at most."""
     message, other = syncing.queued("14", "15")
-    with pytest.raises(Crash):
+    with pytest.raises(Killed):
         Mortal(syncing, at, is_after).work(message)
     is_answered = not syncing.is_wanted(message)
     assert syncing.work(message, 2) is (Outcome.STALE if is_answered else Outcome.FETCHED)
@@ -538,7 +676,7 @@ def test_rule_20_killed_at_any_point_and_its_message_lost_the_pair_is_queued_ane
 ) -> None:
     """Nothing but the sheet has to last; the lost message is dropped, should it come after all."""
     message, other = syncing.queued("14", "15")
-    with pytest.raises(Crash):
+    with pytest.raises(Killed):
         Mortal(syncing, at, is_after).work(message)
     clock.forward(5 * 60_000)
     if syncing.is_wanted(message):
@@ -554,7 +692,7 @@ def test_rule_20_killed_twice_at_the_same_point_no_pair_is_lost(syncing: Syncing
     message, other = syncing.queued("14", "15")
     for receive_count in (1, 2):
         if syncing.is_wanted(message):
-            with pytest.raises(Crash):
+            with pytest.raises(Killed):
                 Mortal(syncing, at, is_after).work(message, receive_count)
     syncing.work(message, 3)
     _assert_nothing_was_lost(syncing, message, other, repeated=2)
@@ -587,7 +725,7 @@ def test_rule_20_killed_at_any_point_of_keeping_an_answer_it_is_kept_whole_the_n
             mortal = Mortal(syncing, at, is_after, engine)
             try:
                 mortal.work(message)
-            except Crash:
+            except Killed:
                 deaths += 1
             Mortal(syncing, engine=engine).work(message, 2)
             assert not syncing.is_wanted(message)

@@ -19,7 +19,7 @@ from holdfast.platform.retries import Retries
 from holdfast.platform.sync_items import SyncControlItem
 from holdfast.platform.tables import Keys
 from holdfast.reservations.engine import Engine
-from tests.engine.faults import Calls, throttled
+from tests.engine.faults import Answer, Call, Calls, conflict, silence_after, throttled
 from tests.handlers.conftest import TOURS
 from tests.handlers.gateway import LambdaContext, load
 from tests.partner.server import PartnerServer
@@ -88,6 +88,28 @@ def fetch(*bodies: str, receive_count: int = 1, remaining: int = 60_000) -> list
     return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
 
 
+def offered(day: str) -> dict[str, Any]:
+    """Return a slot of 170 places as the partner says it, 150 of them for adults."""
+    return {
+        "startDate": day,
+        "startTime": "10:00",
+        "endTime": "11:00",
+        "providerSlotId": "ab12",
+        "remaining": 170,
+        "currencyCode": "SGD",
+        "paxAvailability": [
+            {
+                "type": "ADULT_12~99",
+                "name": "Adult",
+                "min": 1,
+                "max": 20,
+                "remaining": 150,
+                "price": {"finalPrice": 341, "originalPrice": 441, "currencyCode": "SGD"},
+            }
+        ],
+    }
+
+
 def is_wanted(sync_store: Store, message: SyncMessage) -> bool:
     """Return whether a message's pair waits for an answer."""
     sheet = Sheets(sync_store, SystemClock(), Retries()).get(message.tenant, message.experience_id)
@@ -97,27 +119,7 @@ def is_wanted(sync_store: Store, message: SyncMessage) -> bool:
 def test_rule_20_what_the_partner_says_is_kept_and_the_pair_is_done(
     partner: PartnerServer, store: Store, sync_store: Store, message: SyncMessage
 ) -> None:
-    said = [
-        {
-            "startDate": message.date,
-            "startTime": "10:00",
-            "endTime": "11:00",
-            "providerSlotId": "ab12",
-            "remaining": 170,
-            "currencyCode": "SGD",
-            "paxAvailability": [
-                {
-                    "type": "ADULT_12~99",
-                    "name": "Adult",
-                    "min": 1,
-                    "max": 20,
-                    "remaining": 150,
-                    "price": {"finalPrice": 341, "originalPrice": 441, "currencyCode": "SGD"},
-                }
-            ],
-        },
-        {"providerSlotId": "wrong"},
-    ]
+    said = [offered(message.date), {"providerSlotId": "wrong"}]
     partner.say("14", message.date, said)
     assert fetch(message.to_body()) == []
     assert [(arrival.product, arrival.date) for arrival in partner.log] == [("14", message.date)]
@@ -167,6 +169,75 @@ def test_rule_20_an_unexpected_error_hands_the_message_back_and_the_pair_stays_w
     assert is_wanted(sync_store, message)
     assert fetch(message.to_body(), receive_count=2) == []
     assert len(partner.log) == 1
+
+
+def test_rule_20_what_failed_is_said_by_its_pair(
+    partner: PartnerServer, message: SyncMessage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever reads the log knows which product to look at; of what cannot be read, nothing is known."""
+    calls = Calls(load("sync_fetcher").fetcher().store)
+    calls.trouble(throttled, "BatchGetItem", times=10)
+    fetch(message.to_body(), "no message")
+    calls.stop()
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
+    told = [line for line in lines if line.get("message") == "a message of the synchronisation failed"]
+    assert [(line.get("tenant"), line.get("experience"), line.get("date")) for line in told] == [
+        (TENANT, "walk", message.date),
+        (None, None, None),
+    ]
+
+
+def test_rule_20_an_answer_that_cannot_be_kept_is_counted_and_its_message_handed_back_until_another_is_kept(
+    partner: PartnerServer, sync_store: Store, message: SyncMessage
+) -> None:
+    """Its product is left alone for a while; the message comes again to tell somebody, and asks for nothing."""
+    partner.say("14", message.date, [offered(message.date)])
+    calls = Calls(load("sync_fetcher").engine().store)
+    calls.trouble(silence_after, "TransactWriteItems")
+    assert fetch(message.to_body()) == ["m0"]
+    calls.stop()
+    sheet = Sheets(sync_store, SystemClock(), Retries()).get(TENANT, "walk")
+    assert (message.date in sheet.wanted, message.date in sheet.queued, sheet.failures) == (True, False, 1)
+    assert sheet.not_before > SystemClock().now()
+    items = sync_store.query(Keys(TENANT).sync_failures(RUN)).items
+    assert [item["code"]["S"] for item in items] == ["not_kept"]
+    assert fetch(message.to_body(), receive_count=2) == ["m0"]
+    assert len(partner.log) == 1
+
+
+def test_rule_18_a_slot_that_many_want_at_once_is_kept_all_the_same(
+    partner: PartnerServer, store: Store, sync_store: Store, message: SyncMessage
+) -> None:
+    """Holds come in the way more often than a request of a customer would be tried; there are seconds to try in."""
+    partner.say("14", message.date, [offered(message.date)])
+    calls = Calls(load("sync_fetcher").engine().store)
+    calls.trouble(conflict, "TransactWriteItems", times=10)
+    assert fetch(message.to_body()) == []
+    calls.stop()
+    assert not is_wanted(sync_store, message)
+    assert store.get_raw(Keys(TENANT).slot("walk", message.date, "ab12")) is not None
+
+
+@pytest.mark.parametrize("contains_our_sales", [False, True])
+def test_rule_18_a_day_is_looked_at_before_the_request_only_where_its_answer_has_our_sales_in_it(
+    partner: PartnerServer, cold: Callable[..., None], sync_store: Store, message: SyncMessage, contains_our_sales: bool
+) -> None:
+    """It is a query of a whole day, and of no use to any other answer."""
+    told = TOURS | {"base_url": partner.url, "contains_our_sales": contains_our_sales}
+    cold("sync_fetcher", PARTNERS=json.dumps({"tours": told}))
+    queries: list[int] = []
+    calls = Calls(load("sync_fetcher").engine().store)
+
+    def count(call: Call) -> Answer:
+        if call.operation == "Query":
+            queries.append(len(partner.log))
+        return call.make()
+
+    calls.always(count)
+    assert fetch(message.to_body()) == []
+    calls.stop()
+    assert queries.count(0) == int(contains_our_sales)
+    assert not is_wanted(sync_store, message)
 
 
 def test_rule_20_lack_of_time_hands_nothing_back(

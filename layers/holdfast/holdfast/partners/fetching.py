@@ -2,7 +2,8 @@
 
 A pair stays wanted in its sheet until it is answered, so that whatever becomes of a message, or of the function, no
 pair is lost; the message is only what has somebody work on it. What has to be waited for is waited for here, since a
-message that is put back for lack of a grant ends among the dead letters untried (PROTOCOL.md 20).
+message that is put back for lack of a grant ends among the dead letters untried (PROTOCOL.md 20). What is to end there
+is a message whose answer cannot be kept, if no later one of its pair is answered either.
 """
 
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from typing import Generic, TypeVar
 from holdfast.partners.breaker import not_before
 from holdfast.partners.limiter import Limiter, closing_time
 from holdfast.partners.pairs import Product, horizon_of, today_in
-from holdfast.partners.port import Inventory, Partner, PartnerFailed, PartnerLimited
+from holdfast.partners.port import NOT_SENT, Inventory, Partner, PartnerFailed, PartnerLimited
 from holdfast.partners.registry import Definition
 from holdfast.partners.sheets import Sheets, read_sheet
 from holdfast.platform.clock import Clock, wait_until
@@ -25,8 +26,13 @@ from holdfast.platform.retries import Retries
 from holdfast.platform.sync_items import LimiterItem, SyncControlItem
 from holdfast.platform.tables import Keys
 
+_NOT_KEPT = "not_kept"
 _logger = logger()
 _B = TypeVar("_B")
+
+
+class Unanswered(Exception):
+    """A message that failed before came again, and its pair was not answered since: its product still fails."""
 
 
 class Outcome(StrEnum):
@@ -71,7 +77,9 @@ class Fetcher(Generic[_B]):
     """Asks partners for pairs, and has their answers kept.
 
     `look` reads what is known of a product's day before the partner is asked, and `keep` takes its answer in; it
-    returns whether anything changed. Whatever raises leaves the pair wanted, and its message to be delivered again.
+    returns whether anything changed. It is looked before a grant is waited for, so that none of its second is spent on
+    that: what is sold meanwhile the partner is taken not to know of, which can only undersell (PROTOCOL.md 18).
+    Whatever raises leaves the pair wanted, and its message to be delivered again.
     """
 
     store: Store
@@ -79,7 +87,7 @@ class Fetcher(Generic[_B]):
     products: Callable[[str, str], Product | None]
     partners: Callable[[str], tuple[Definition, Partner] | None]
     limiters: Callable[[str], Limiter]
-    look: Callable[[Product, str], _B]
+    look: Callable[[Product, str, Definition], _B]
     keep: Callable[[Product, str, _B, Inventory, int, Definition], bool]
     clock: Clock
     retries: Retries
@@ -89,10 +97,13 @@ class Fetcher(Generic[_B]):
     def work(self, message: SyncMessage, receive_count: int, enough_time_until: int) -> Outcome:
         """Ask for the message's pair, or leave it; `enough_time_until` (ms) is the latest time to ask at.
 
-        Raises what the store and `keep` raise: the partner was not asked then, or its answer is asked for again.
+        Raises what the store and `keep` raise: the partner was not asked then, or its answer is asked for again. Raises
+        Unanswered of a message that did so before, as long as its product fails.
         """
         run_id = self.sheets.take(message, receive_count)
         if run_id is None:
+            if receive_count > 1 and self._is_unanswered(message):
+                raise Unanswered
             return Outcome.STALE
         product = self.products(message.tenant, message.experience_id)
         if product is None:
@@ -117,12 +128,12 @@ class Fetcher(Generic[_B]):
             standing = self._standing(task)
             if standing.hindrance is not None:
                 return standing.hindrance
+            before = self.look(task.product, task.message.date, task.definition)
             grant = self._grant(task, latest)
             if grant is None:
                 self.sheets.give_back(task.message)
                 return Outcome.GIVEN_BACK
             wait_until(grant, self.clock, self.retries.sleep)
-            before = self.look(task.product, task.message.date)
             standing = self._standing(task)
             if standing.hindrance is not None:
                 self._unused[task.product.partner] = grant
@@ -167,13 +178,33 @@ class Fetcher(Generic[_B]):
             _logger.warning("a partner is asked no more for a while", extra={"partner": product.partner})
             return Outcome.LIMITED
         except PartnerFailed as failure:
-            again = not_before(failures + 1, self.clock.now(), self.retries.chance())
-            self.sheets.failed(message, task.run_id, failure.code, failure.reason, again, True)
-            self._warn(message, failure.code)
+            if failure.code == NOT_SENT:
+                self.sheets.failed(message, task.run_id, failure.code, failure.reason, 0, False)
+                self._warn(message, failure.code)
+            else:
+                self._fail(message, task.run_id, failure.code, failure.reason, failures)
             return Outcome.FAILED
-        changed = self.keep(product, message.date, before, inventory, grant, task.definition)
-        self.sheets.done(message, task.run_id, grant, changed, inventory.rejected)
+        try:
+            changed = self.keep(product, message.date, before, inventory, grant, task.definition)
+            self.sheets.done(message, task.run_id, grant, changed, inventory.rejected)
+        except Exception as wrong:
+            reason = f"The answer could not be kept ({type(wrong).__name__})."
+            self._fail(message, task.run_id, _NOT_KEPT, reason, failures)
+            raise
         return Outcome.FETCHED
+
+    def _is_unanswered(self, message: SyncMessage) -> bool:
+        """Return whether a pair waits for an answer since this message of it was sent, and its product fails.
+
+        A failure of the partner ends its message: one that comes again raised, or whoever worked on it died.
+        """
+        key = Keys(message.tenant).sync_sheet(message.experience_id)
+        found = self.store.batch_get([key])
+        if key not in found:
+            return False
+        sheet = read_sheet(found[key])
+        is_waiting = message.date in sheet.wanted and sheet.synced.get(message.date, 0) < message.stamp
+        return is_waiting and sheet.failures > 0
 
     def _is_to_be_asked_for(self, product: Product, day: str, definition: Definition) -> bool:
         """Return whether a product is sold on a day that is neither past nor too far off, and runs on it."""
@@ -186,11 +217,14 @@ class Fetcher(Generic[_B]):
         return Outcome.DROPPED
 
     def _fail_unknown(self, message: SyncMessage, run_id: str, product: Product) -> Outcome:
-        code, reason = "unknown_partner", f"No partner is called {product.partner}."
-        again = not_before(1, self.clock.now(), self.retries.chance())
+        self._fail(message, run_id, "unknown_partner", f"No partner is called {product.partner}.", 0)
+        return Outcome.FAILED
+
+    def _fail(self, message: SyncMessage, run_id: str, code: str, reason: str, failures: int) -> None:
+        """Count an attempt against its product, which failed so often before: it is left alone for a while."""
+        again = not_before(failures + 1, self.clock.now(), self.retries.chance())
         self.sheets.failed(message, run_id, code, reason, again, True)
         self._warn(message, code)
-        return Outcome.FAILED
 
     def _warn(self, message: SyncMessage, code: str) -> None:
         of = {"tenant": message.tenant, "experience": message.experience_id, "date": message.date}

@@ -23,6 +23,9 @@ CLOSED_FOR = 60_000
 CLOSED_FOR_AT_MOST = 3_600_000
 """Milliseconds that a 429 closes a limiter for at most, whatever it says."""
 
+CLOSED_WAITED_FOR = 5_000
+"""Milliseconds that a closed limiter is waited for at most: whoever waits works for no other partner meanwhile."""
+
 
 @dataclass(frozen=True)
 class Pace:
@@ -84,8 +87,8 @@ class Limiter:
         """Reserve the time (ms) of one request; None where there is none to be had until `latest` (ms).
 
         While the next one is too far ahead to be reserved, it is waited for, by each worker for a moment of its own.
-        None too where others were faster every time. Raises Unavailable where the store does not answer: what it may
-        have written is nobody's then.
+        None too where others were faster every time, and, at once, where it is closed for longer than a few seconds.
+        Raises Unavailable where the store does not answer: what it may have written is nobody's then.
         """
         while True:
             for attempt in self._retries:
@@ -93,7 +96,7 @@ class Limiter:
                     found = self.state()
                     now = self._clock.now()
                     due = self._next(found, now)
-                    if due > latest:
+                    if due > latest or self._closed(found) - now > CLOSED_WAITED_FOR:
                         return None
                     if due - now > self.pace.ahead:
                         alone = self._retries.chance() * self.pace.spacing
@@ -112,7 +115,7 @@ class Limiter:
         now = self._clock.now()
         if found is None or grant not in found.grants or now < grant:
             return 0
-        if now < max(self._closed_until, found.closed_until or 0):
+        if now < self._closed(found):
             return 0
         return max(0, grant + self.pace.usable - now)
 
@@ -140,9 +143,11 @@ class Limiter:
         raise Busy
 
     def _next(self, found: LimiterItem | None, now: int) -> int:
-        if found is None:
-            return max(now, self._closed_until)
-        return max(next_grant(found.grants, now, self.pace), found.closed_until or 0, self._closed_until)
+        return max(next_grant(found.grants if found else (), now, self.pace), self._closed(found))
+
+    def _closed(self, found: LimiterItem | None) -> int:
+        """Return until when (ms) it is closed, by what was read of it and what is known here."""
+        return max(self._closed_until, (found.closed_until or 0) if found else 0)
 
     def _is_granted(self, found: LimiterItem | None, due: int) -> bool:
         """Append a grant to those found; return whether it is there: not where anybody else wrote meanwhile."""
