@@ -141,17 +141,18 @@ HEADERS: Json = {
         "schema": {"type": "string", "examples": ['"0123456789abcdef0123456789abcdef"']},
     },
     "CacheControl": {
-        "description": "For how long the answer may be shown to the same caller again, its `Age` included.",
+        "description": "For how long the answer may be shown to the same caller again, without asking by its `ETag`.",
         "required": True,
-        "schema": {"type": "string", "examples": ["private, max-age=252"]},
+        "schema": {"type": "string", "examples": ["private, max-age=10"]},
     },
     "LastModified": {
-        "description": "When the partner was last asked; missing where it never was.",
+        "description": "When the partner was last asked, of any day shown; missing where it never was.",
         "required": False,
         "schema": {"type": "string", "examples": ["Sun, 23 Mar 2025 04:00:00 GMT"]},
     },
     "Age": {
-        "description": "Seconds since then.",
+        "description": "Seconds since the partner was asked, of the day asked about longest ago; "
+        "gateways may name it `x-amzn-Remapped-Age`.",
         "required": False,
         "schema": {"type": "integer", "minimum": 0, "examples": [242]},
     },

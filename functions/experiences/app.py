@@ -8,7 +8,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Query
 
 from holdfast.catalogue.experiences import experiences, slots
 from holdfast.catalogue.experiences.experiences import NewExperience
-from holdfast.catalogue.experiences.reading import Reading
+from holdfast.catalogue.experiences.reading import Reading, SlotsOfDay
 from holdfast.catalogue.experiences.wire import (
     ExperienceBody,
     ExperienceData,
@@ -140,10 +140,10 @@ def change(experience_id: ExperienceInPath, body: ExperiencePatchBody) -> Experi
 def slots_of_day(
     experience_id: ExperienceInPath, day: SlotDateInQuery, if_none_match: IfNoneMatch = None
 ) -> Response[SlotList]:
-    """List the slots that are on sale on a date, in the order in which they begin."""
+    """List the slots that are on sale on a date and have not begun, in the order in which they do."""
     found = reading().slots(http.caller_of(app).tenant, experience_id, day)
     shown = shown_day(experience_id, day, found.slots, found.synced_at)
-    return http.conditional(shown, if_none_match, found.synced_at, engine().clock.now())
+    return http.conditional(shown, if_none_match, _as_of(found), engine().clock.now())
 
 
 @app.get(
@@ -155,9 +155,9 @@ def slots_of_day(
 def slots_for_older_clients(
     experience_id: ExperienceInPath, day: SlotDateInQuery, if_none_match: IfNoneMatch = None
 ) -> Response[list[ExperienceSlot]]:
-    """List the slots that are on sale on a date, in the order in which they begin; an empty list where none is."""
+    """List the slots that are on sale on a date and have not begun, in the order in which they do; maybe none."""
     found = reading().slots(http.caller_of(app).tenant, experience_id, day)
-    return http.conditional(shown_slots(day, found.slots), if_none_match, found.synced_at, engine().clock.now())
+    return http.conditional(shown_slots(day, found.slots), if_none_match, _as_of(found), engine().clock.now())
 
 
 @app.get(
@@ -170,6 +170,10 @@ def dates(experience_id: ExperienceInPath, if_none_match: IfNoneMatch = None) ->
     """List the days from today to two months on of which something can be had, each with its lowest payable price."""
     found = reading().days(http.caller_of(app).tenant, experience_id)
     return http.conditional(shown_days(found.days), if_none_match, found.synced_at, engine().clock.now())
+
+
+def _as_of(found: SlotsOfDay) -> list[int]:
+    return [] if found.synced_at is None else [found.synced_at]
 
 
 handler = http.entry(app)

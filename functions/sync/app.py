@@ -125,7 +125,7 @@ def read_status() -> SyncStatusData:
         ],
         horizons=shown_horizons(status.horizons(own, sheets, planner().zones, now)),
         held_back=shown_held_back(status.held_back(sheets.values(), now)),
-        shortages=shortages.count(store(), tenant),
+        shortages=shortages.count(store(), tenant, now),
     )
 
 
@@ -162,7 +162,7 @@ def read_run(run_id: RunInPath) -> SyncRunDetail:
 )
 def list_shortages(limit: LimitInQuery = 50, next_page: NextInQuery = None) -> ShortageList:
     """List slots of which the partner has fewer places left than are held and sold, by date: staff has to see to it."""
-    page = shortages.page(store(), http.caller_of(app).tenant, limit, next_page)
+    page = shortages.page(store(), http.caller_of(app).tenant, limit, planner().clock.now(), next_page)
     return ShortageList(items=[shown_shortage(item) for item in page.shortages], next=page.next)
 
 

@@ -133,11 +133,11 @@ def test_wire_5_fault_the_from_price_is_the_first_pax_rather_than_the_lowest(tou
 def test_wire_5_fault_dates_ignores_its_two_month_window(tour: Tour, clock: HandMovedClock) -> None:
     """Section 5: from today, where the partner is, to the same day two months on, and nothing beyond."""
     for day in ("2025-03-19", "2025-03-20", "2025-03-31", "2025-05-20", "2025-05-21", "2025-09-01", "2026-03-20"):
-        tour.says(day, slot())
+        tour.says(day, slot(start="23:59"))
     assert list(dates_of(tour)) == ["2025-03-20", "2025-03-31", "2025-05-20"]
-    clock.milliseconds = round(datetime(2025, 3, 20, 15, 59, 59, tzinfo=UTC).timestamp() * 1000)
+    clock.milliseconds = round(datetime(2025, 3, 20, 15, 58, 59, tzinfo=UTC).timestamp() * 1000)
     assert list(dates_of(tour)) == ["2025-03-20", "2025-03-31", "2025-05-20"]
-    clock.advance(1)
+    clock.advance(61)
     assert list(dates_of(tour)) == ["2025-03-31", "2025-05-20", "2025-05-21"]
 
 
@@ -211,6 +211,70 @@ def test_slots_are_in_the_order_in_which_they_begin(tour: Tour) -> None:
     )
     assert [each["startTime"] for each in tour.slots(DAY).json] == ["00:15", "09:30", "09:30", "14:00"]
     assert [each["slot_id"] for each in tour.slots_to_book(DAY).json["items"]] == ["c", "b", "d", "a"]
+
+
+def test_what_has_begun_is_offered_no_more(tour: Tour, clock: HandMovedClock, calls: Calls) -> None:
+    today = "2025-03-20"
+    adults = {"remaining": 5, "original": 999}
+    tour.says(
+        today,
+        slot("ab12", 5, pax(final=300, **adults), start="13:00"),
+        slot("cd34", 5, pax(final=99, **adults), start="14:30"),
+        slot("ef56", 5, pax(final=200, **adults), start="16:00"),
+        slot("gh78", 0, pax(final=10, **adults), start="23:00"),
+    )
+    tour.says(DAY, slot())
+
+    def shown() -> tuple[list[str], list[str], float | None]:
+        calls.clear()
+        told = (
+            [each["startTime"] for each in tour.slots(today).json],
+            [each["slot_id"] for each in tour.slots_to_book(today).json["items"]],
+            dates_of(tour).get(today),
+        )
+        assert calls.operations == ["Query"] * 3
+        assert dates_of(tour)[DAY] == 341
+        return told
+
+    def until(hour: int, minute: int, second: int = 0) -> None:
+        clock.milliseconds = round(datetime(2025, 3, 20, hour - 8, minute, second, tzinfo=UTC).timestamp() * 1000)
+
+    assert shown() == (["13:00", "14:30", "16:00", "23:00"], ["ab12", "cd34", "ef56", "gh78"], 99)
+    until(12, 59, 59)
+    clock.advance(0.999)
+    assert shown()[1:] == (["ab12", "cd34", "ef56", "gh78"], 99)
+    clock.advance(0.001)
+    assert tour.hold("ann", today, adult=1).faults() == {"items.0": "slot_begun"}
+    assert shown()[1:] == (["cd34", "ef56", "gh78"], 99)
+    until(14, 30)
+    assert shown() == (["16:00", "23:00"], ["ef56", "gh78"], 200)
+    until(15, 59, 59)
+    assert shown()[2] == 200
+    until(16, 0)
+    assert shown() == (["23:00"], ["gh78"], None), "nothing is left of what is still to begin"
+    until(23, 0)
+    assert shown() == ([], [], None)
+
+
+def test_once_what_is_in_one_currency_has_begun_the_day_has_a_price_in_the_other(
+    tour: Tour, clock: HandMovedClock
+) -> None:
+    today = "2025-03-20"
+    dollars = pax(final=5, original=5)
+    dollars["price"]["currencyCode"] = "USD"
+    tour.says(today, {**slot("ab12", 5, dollars, start="18:00"), "currencyCode": "USD"}, slot("cd34", 5, start="13:00"))
+    assert tour.dates().json["dates"] == [{"date": today, "price": price(341, 441)}]
+    clock.advance(3_600)
+    assert tour.dates().json["dates"] == [{"date": today, "price": price(5, 5, "USD")}]
+
+
+def test_a_slot_that_is_put_off_is_offered_until_then(tour: Tour, clock: HandMovedClock) -> None:
+    today = "2025-03-20"
+    tour.says(today, slot(start="13:00"))
+    clock.advance(1_800)
+    tour.says(today, slot(start="18:00"))
+    clock.advance(3_600)
+    assert ([each["startTime"] for each in tour.slots(today).json], dates_of(tour)) == (["18:00"], {today: 341})
 
 
 def test_what_vanished_is_not_shown_until_it_is_back(tour: Tour) -> None:
@@ -331,8 +395,37 @@ def test_how_stale_an_answer_is_stands_in_its_headers(tour: Tour, clock: HandMov
     tour.says(DAY, slot(), asked_at=asked_at)
     answer = ask(tour, read)
     assert answer.headers["Last-Modified"] == "Thu, 20 Mar 2025 04:00:00 GMT"
-    assert (answer.headers["Age"], answer.headers["Cache-Control"]) == ("95", "private, max-age=105")
+    assert (answer.headers["Age"], answer.headers["Cache-Control"]) == ("95", "private, max-age=10")
     assert answer.headers["Vary"] == "Authorization"
+
+
+@pytest.mark.parametrize("read", READS)
+def test_an_answer_that_lost_its_age_on_the_way_is_fresh_for_no_longer(
+    tour: Tour, clock: HandMovedClock, read: str
+) -> None:
+    """Gateways may rename Age: a client then takes all of max-age to be left, however old the answer is."""
+    tour.says(DAY, slot())
+    clock.advance(20 * 3_600)
+    assert ask(tour, read).headers["Cache-Control"] == "private, max-age=10"
+
+
+def test_days_are_as_old_as_the_one_asked_about_longest_ago_and_changed_with_the_newest(
+    tour: Tour, clock: HandMovedClock
+) -> None:
+    tour.says("2025-04-20", slot("ab12", 0))
+    clock.advance(40)
+    tour.says(DAY, slot())
+    clock.advance(100)
+    tour.says("2025-03-24", slot())
+    clock.advance(60)
+    answer = tour.dates()
+    assert list(dates_of(tour)) == [DAY, "2025-03-24"]
+    assert (answer.headers["Age"], answer.headers["Last-Modified"]) == ("160", "Thu, 20 Mar 2025 04:02:20 GMT")
+    assert ask(tour, "slots").headers["Age"] == "160"
+    for day in (DAY, "2025-03-24"):
+        tour.says(day)
+    clock.advance(10)
+    assert (tour.dates().json, tour.dates().headers["Age"]) == ({"dates": []}, "210"), "of the days left out"
 
 
 @pytest.mark.parametrize("read", READS)
@@ -355,7 +448,7 @@ def test_who_has_the_answer_is_not_sent_it_again(tour: Tour, clock: HandMovedClo
         again = ask(tour, read, known)
         assert (again.status, again.text) == (304, "")
         assert again.headers["ETag"] == tag
-        assert (again.headers["Age"], again.headers["Cache-Control"]) == ("30", "private, max-age=40")
+        assert (again.headers["Age"], again.headers["Cache-Control"]) == ("30", "private, max-age=10")
         assert again.headers["Vary"] == "Authorization"
         assert "Content-Type" not in again.headers
     for known in ('"other"', tag.strip('"'), f'{tag[:-1]}0"', "", '"'):
@@ -416,4 +509,4 @@ def test_fields_that_nobody_knows_are_kept_aside(tour: Tour) -> None:
 
 def test_a_long_description_is_cut(tour: Tour) -> None:
     tour.says(DAY, slot("ab12", 5, pax(description="x" * 1_000)))
-    assert tour.slots(DAY).json[0]["paxAvailability"][0]["description"] == "x" * 80
+    assert tour.slots(DAY).json[0]["paxAvailability"][0]["description"] == "x" * 250

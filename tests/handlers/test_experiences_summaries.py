@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -154,6 +155,36 @@ def test_what_falls_short_is_told_and_taken_back_once_it_is_over(
     over = change(tour, DAY, lambda: tour.api.delete(f"/api/v1/reservations/{held}"))
     assert recorded(over) == []
     assert shortages(store, tour) == {}
+
+
+def test_what_falls_short_of_a_day_that_is_over_is_nobodys_trouble_any_more(
+    tour: Tour, store: Store, clock: HandMovedClock
+) -> None:
+    for day in (DAY, NEXT_DAY):
+        assert tour.hold("ann", day, adult=4).status == 201
+        tour.says(day, slot("ab12", 3, pax(remaining=3)))
+
+    def listed() -> list[str]:
+        api = tour.api
+        dates = [each["date"] for each in api.get("/api/v1/sync/shortages").json["items"]]
+        assert api.get("/api/v1/sync/status").json["shortages"] == len(dates)
+        return dates
+
+    assert listed() == [DAY, NEXT_DAY]
+    token = tour.api.get("/api/v1/sync/shortages?limit=1").json["next"]
+    over = datetime(2023, 11, 18, tzinfo=UTC)
+    clock.milliseconds = round(over.timestamp() * 1000) - 1
+    assert listed() == [DAY, NEXT_DAY], "west of Greenwich it is still that day"
+    clock.advance(0.001)
+    assert listed() == [NEXT_DAY]
+    clock.advance(86_400)
+    assert listed() == []
+    assert tour.api.get(f"/api/v1/sync/shortages?next={token}").json == {"items": [], "next": None}
+    kept = [ShortageItem.from_raw_data(item) for item in store.query(Keys(tour.api.tenant).shortages()).items]
+    assert [(item.date, item.ttl) for item in kept] == [
+        (DAY, round(datetime(2023, 11, 19, tzinfo=UTC).timestamp())),
+        (NEXT_DAY, round(datetime(2023, 11, 20, tzinfo=UTC).timestamp())),
+    ]
 
 
 def test_a_day_that_was_never_taken_in_whole_is_not_shown(tour: Tour, store: Store) -> None:

@@ -297,23 +297,26 @@ def answers(
     return declared
 
 
-def conditional(shown: _T, known: str | None, as_of: int | None, now: int) -> Response[_T]:
-    """Return the answer that shows a model, or models, as they were `as_of` (ms), for its caller to keep a moment.
+def conditional(shown: _T, known: str | None, as_of: Sequence[int], now: int) -> Response[_T]:
+    """Return the answer that shows a model, or models, whose parts are `as_of` (ms), for its caller to keep a moment.
 
     `known` is the request's If-None-Match: who has the very same answer is told so, and not sent it again (RFC 9110,
-    9111). Freshness counts from the answer's Age. Where `as_of` is None, nobody knows how old it is.
+    9111). Age is that of the oldest part, Last-Modified the newest's; without `as_of` nobody knows how old it is.
+    How long it is fresh does not grow with Age, which the gateway may hand on as x-amzn-Remapped-Age
+    (docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-known-issues.html): without Age, freshness counts
+    from when the answer came, and is as short as said; with Age, what is older is asked for again at once, by its tag.
     """
     from pydantic_core import to_json
 
     tag = f'"{sha256(to_json(shown)).hexdigest()[:32]}"'
-    age = None if as_of is None else max(0, now - as_of) // 1000
     headers: dict[str, str | list[str]] = {
-        "Cache-Control": f"private, max-age={(age or 0) + FRESH_SECONDS}",
+        "Cache-Control": f"private, max-age={FRESH_SECONDS}",
         "ETag": tag,
         "Vary": "Authorization",
     }
-    if as_of is not None:
-        headers |= {"Age": str(age), "Last-Modified": formatdate(as_of // 1000, usegmt=True)}
+    if as_of:
+        age = max(0, now - min(as_of)) // 1000
+        headers |= {"Age": str(age), "Last-Modified": formatdate(max(as_of) // 1000, usegmt=True)}
     is_known = known is not None and (known.strip() == "*" or tag in _ENTITY_TAG.findall(known))
     return Response(_NOT_MODIFIED if is_known else 200, JSON, shown, headers)
 

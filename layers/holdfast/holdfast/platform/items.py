@@ -284,6 +284,8 @@ class SlotDayItem(Item):
 class DaySummaryItem(Item):
     """An experience's day in short: the lowest payable price of what can still be had; no price where nothing can.
 
+    It is the price `until` (ms) all slots that it can be had at have begun. `then` is the JSON text of what it is after
+    that: for each further price until when, what it is, what it was, and its currency.
     Its sort key is the date, in the time zone called `zone`, of which nobody knows before an answer was taken in whole,
     at `synced_at`. `version` rises with every write. `short` is the JSON text of by how many places each slot falls
     short, by slot id.
@@ -292,6 +294,8 @@ class DaySummaryItem(Item):
     final_minor = IntegerAttribute(null=True)
     original_minor = IntegerAttribute(null=True)
     currency = UnicodeAttribute(null=True)
+    until = IntegerAttribute(null=True)
+    then = UnicodeAttribute(null=True)
     short = UnicodeAttribute(null=True)
     zone = UnicodeAttribute(null=True)
     synced_at = IntegerAttribute(null=True)

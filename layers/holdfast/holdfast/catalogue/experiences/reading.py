@@ -10,7 +10,7 @@ from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
 from holdfast.catalogue.experiences import experiences
-from holdfast.catalogue.experiences.summaries import in_time, price_to_show, read_day
+from holdfast.catalogue.experiences.summaries import Price, in_time, price_at, price_to_show, read_day
 from holdfast.claims.slot import Slot
 from holdfast.platform.clock import Clock, to_datetime
 from holdfast.platform.dynamodb import Store, read
@@ -27,9 +27,9 @@ _MOST_KNOWN = 10_000
 
 @dataclass(frozen=True)
 class SlotsOfDay:
-    """The slots of a day that are on sale, in the order in which they begin, as the partner said at `synced_at` (ms).
+    """The slots of a day that are on sale and have not begun, in the order in which they do.
 
-    That is None where it was never asked.
+    They are as the partner said at `synced_at` (ms). That is None where it was never asked.
     """
 
     slots: Sequence[Slot]
@@ -37,11 +37,22 @@ class SlotsOfDay:
 
 
 @dataclass(frozen=True)
-class Days:
-    """Days of which anything can be had, in order; `synced_at` (ms) is when the partner was last asked, if ever."""
+class DayToHave:
+    """A day (YYYY-MM-DD) of which something can be had, and from which price."""
 
-    days: Sequence[DaySummaryItem]
-    synced_at: int | None
+    date: str
+    price: Price
+
+
+@dataclass(frozen=True)
+class Days:
+    """Days of which anything can be had, in order; `synced_at` (ms) are the moments that the partner was asked at.
+
+    They are those of these days; where there are none of these, of all days that are known and left out.
+    """
+
+    days: Sequence[DayToHave]
+    synced_at: Sequence[int]
 
 
 class Reading:
@@ -57,28 +68,39 @@ class Reading:
         known = read_day(self._store, Keys(tenant), experience_id, day)
         if known.header is None and not known.slots:
             self._must_exist(tenant, experience_id)
-        on_sale = [slot for slot in known.slots if slot.on_sale and price_to_show(slot) is not None]
+        now = self._clock.now()
+        to_begin = [slot for slot in known.slots if now < slot.starts_at]
+        on_sale = [slot for slot in to_begin if slot.on_sale and price_to_show(slot) is not None]
         return SlotsOfDay(sorted(on_sale, key=in_time), known.header.synced_at if known.header else None)
 
     def days(self, tenant: str, experience_id: str) -> Days:
         """Return the days from today, where the experience is, to the same day two months on.
 
-        Days of which nothing can be had are left out. Raises ExperienceNotFound.
+        Days of which nothing can be had, or nothing any more, are left out. Raises ExperienceNotFound.
         """
-        now = to_datetime(self._clock.now())
+        moment = self._clock.now()
+        now = to_datetime(moment)
         first, last = now.date() - timedelta(days=1), months_on(now.date() + timedelta(days=1), MONTHS)
         partition = Keys(tenant).day_summaries(experience_id)
         page = self._store.query_between(partition, first.isoformat(), last.isoformat(), limit=_MOST_DAYS)
-        summaries = [read(DaySummaryItem, raw) for raw in page.items]
+        items = list(page.items)
+        while page.after is not None:
+            page = self._store.query_between(partition, first.isoformat(), last.isoformat(), _MOST_DAYS, page.after)
+            items += page.items
+        summaries = [read(DaySummaryItem, raw) for raw in items]
         if not summaries:
             self._must_exist(tenant, experience_id)
-        shown = []
+        shown: list[DayToHave] = []
+        asked_at: list[int | None] = []
         for each in summaries:
             today = now.astimezone(ZoneInfo(each.zone or "UTC")).date()
             is_near = today <= date.fromisoformat(each.sk) <= months_on(today, MONTHS)
-            if is_near and each.zone is not None and each.final_minor is not None:
-                shown.append(each)
-        return Days(shown, max((each.synced_at for each in summaries if each.synced_at is not None), default=None))
+            price = price_at(each, moment)
+            if is_near and each.zone is not None and price is not None:
+                shown.append(DayToHave(each.sk, price))
+                asked_at.append(each.synced_at)
+        known = asked_at or [each.synced_at for each in summaries]
+        return Days(shown, [asked for asked in known if asked is not None])
 
     def _must_exist(self, tenant: str, experience_id: str) -> None:
         if (tenant, experience_id) in self._known:

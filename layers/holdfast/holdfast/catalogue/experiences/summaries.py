@@ -9,7 +9,8 @@ they read earlier. What falls short is kept by itself too, in the same transacti
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
 
 from holdfast.catalogue.experiences.numbers import kept_until
 from holdfast.claims.slot import PaxTerms, Slot, read_slot
@@ -37,6 +38,9 @@ _MOST_SLOTS = 1_000
 
 _HEADER = "-"
 
+_SHORTAGE_KEPT = timedelta(days=3)
+"""How long a shortage is kept after its day began in UTC."""
+
 _logger = logger()
 
 
@@ -46,6 +50,13 @@ class Price(NamedTuple):
     final_minor: int
     original_minor: int
     currency: str
+
+
+class PriceUntil(NamedTuple):
+    """From which price a day can be had, before the moment (ms) at which the last slot of that price begins."""
+
+    until: int
+    price: Price
 
 
 @dataclass(frozen=True)
@@ -87,10 +98,32 @@ def price_to_show(slot: Slot) -> Price | None:
     return price_to_have(slot) or _lowest(_price(slot, terms) for terms in slot.pax if terms.on_sale)
 
 
-def lowest_of_day(slots: Sequence[Slot]) -> Price | None:
-    """Return the lowest payable price of a day; where its slots are in several currencies, that of the earliest's."""
-    prices = [price for slot in sorted(slots, key=in_time) if (price := price_to_have(slot)) is not None]
-    return _lowest(price for price in prices if price.currency == prices[0].currency)
+def prices_of_day(slots: Iterable[Slot]) -> list[PriceUntil]:
+    """Return the lowest payable prices of a day, one after another as its slots begin and cannot be had any more.
+
+    Where slots are in several currencies, the price is in that of the earliest which has not begun.
+    """
+    lowest: dict[str, Price] = {}
+    prices: dict[int, Price] = {}
+    for slot in sorted(slots, key=lambda slot: (slot.starts_at, slot.key.sk), reverse=True):
+        price = price_to_have(slot)
+        if price is not None:
+            best = _lowest([price, lowest.get(price.currency, price)]) or price
+            lowest[price.currency] = prices[slot.starts_at] = best
+    steps: list[PriceUntil] = []
+    for until, price in prices.items():
+        if not steps or steps[-1].price != price:
+            steps.append(PriceUntil(until, price))
+    return steps[::-1]
+
+
+def price_at(summary: DaySummaryItem, now: int) -> Price | None:
+    """Return from which price a day can be had at `now` (ms); None where nothing can, or not any more."""
+    if summary.until is None:
+        return None
+    steps: list[Any] = [[summary.until, summary.final_minor, summary.original_minor, summary.currency]]
+    steps += json.loads(summary.then or "[]")
+    return next((Price(*price) for until, *price in steps if now < until), None)
 
 
 def in_time(slot: Slot) -> tuple[str, str]:
@@ -166,12 +199,13 @@ def _price(slot: Slot, terms: PaxTerms) -> Price:
     return Price(terms.final_minor, terms.original_minor, slot.currency)
 
 
-def _told(raw: RawItem | None) -> tuple[Price | None, int]:
+def _told(raw: RawItem | None) -> tuple[Price | None, int, int]:
     """Return what a day's summary tells of one of its slots."""
     if raw is None:
-        return None, 0
+        return None, 0, 0
     slot = read_slot(raw)
-    return price_to_have(slot), slot.missing
+    price = price_to_have(slot)
+    return price, slot.starts_at if price else 0, slot.missing
 
 
 def _summary(
@@ -183,13 +217,17 @@ def _summary(
     zone: str | None,
     now: int,
 ) -> DaySummaryItem:
-    price = lowest_of_day(day.slots)
+    steps = prices_of_day(day.slots)
+    until, price = steps[0] if steps else (None, None)
+    then = [[later, *costs] for later, costs in steps[1:]]
     stamps = (synced_at, day.header.synced_at if day.header else None, known.synced_at if known else None)
     return DaySummaryItem(
         *place,
         final_minor=price.final_minor if price else None,
         original_minor=price.original_minor if price else None,
         currency=price.currency if price else None,
+        until=until,
+        then=json.dumps(then, separators=(",", ":")) if then else None,
         short=json.dumps(short) if short else None,
         zone=zone or (known.zone if known else None),
         synced_at=max((stamp for stamp in stamps if stamp is not None), default=None),
@@ -215,9 +253,14 @@ def _shortage(keys: Keys, experience_id: str, date: str, slot_id: str, missing: 
             slot_id=slot_id,
             missing=missing,
             seen_at=now,
-            ttl=kept_until(now),
+            ttl=_shortage_kept_until(date),
         )
     )
+
+
+def _shortage_kept_until(date: str) -> int:
+    """Return until when (s) a shortage is kept of a day that is over by then in any time zone."""
+    return round((datetime.fromisoformat(date).replace(tzinfo=UTC) + _SHORTAGE_KEPT).timestamp())
 
 
 def _warn(tenant: str, experience_id: str, date: str, missing: Mapping[str, int]) -> None:

@@ -17,11 +17,12 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from holdfast.catalogue.experiences.reading import DayToHave
 from holdfast.catalogue.experiences.summaries import Price, price_to_show
 from holdfast.claims.slot import PaxTerms, Slot
 from holdfast.platform.clock import to_text
 from holdfast.platform.fields import Currency, ExperienceId, Moment, PartnerProductId
-from holdfast.platform.items import DaySummaryItem, ExperienceItem
+from holdfast.platform.items import ExperienceItem
 from holdfast.platform.money import from_minor
 
 _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -224,7 +225,7 @@ class SlotData(BaseModel):
 
 
 class SlotList(BaseModel):
-    """All slots of a day that are on sale, and when the partner was last asked; null where it never was."""
+    """A day's slots that are on sale and to begin, and when the partner was last asked; null where it never was."""
 
     items: list[SlotData]
     synced_at: Moment | None
@@ -270,16 +271,9 @@ def shown_slots(day: str, slots: Sequence[Slot]) -> list[ExperienceSlot]:
     ]
 
 
-def shown_days(days: Sequence[DaySummaryItem]) -> ExperienceDates:
+def shown_days(days: Sequence[DayToHave]) -> ExperienceDates:
     """Return days as older clients see them."""
-    return ExperienceDates(
-        dates=[
-            ExperienceDate(
-                date=day.sk, price=_price(Price(day.final_minor or 0, day.original_minor or 0, day.currency or ""))
-            )
-            for day in days
-        ]
-    )
+    return ExperienceDates(dates=[ExperienceDate(date=day.date, price=_price(day.price)) for day in days])
 
 
 def shown_day(experience_id: str, day: str, slots: Sequence[Slot], synced_at: int | None) -> SlotList:
