@@ -9,9 +9,14 @@ from local.partner import Partner
 from local.stack import Stack
 from local.terminal import Failure, Steps, Stopped, fail, stop_when_asked
 
+_PORTS = range(1, 65_535)
+"""The ports that there are and that have one after them, for the partner."""
+
 
 def serve(port: int) -> None:
     """Build, start, deploy, load, and serve until stopped."""
+    if port not in _PORTS:
+        raise Failure(f"port {port} cannot be served; choose one from 1 to {_PORTS[-1]}: make run PORT=4000")
     steps = Steps(5)
     stack, partner = Stack(port), Partner(port + 1)
     demo_file = build.STATE / "demo.json"

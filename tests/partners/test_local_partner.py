@@ -10,6 +10,7 @@ import pytest
 
 from holdfast.partners.inventory import InventoryApi
 from holdfast.partners.registry import definitions
+from local import run
 from local.partner import Partner
 from local.stack import Stack, free_port
 from tests.partner.products import SAMPLE_DATE, SEEDED
@@ -67,3 +68,20 @@ def test_where_its_port_is_taken_it_has_another() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert Partner(port).port != port
+
+
+@pytest.mark.parametrize("port", [-1, 0, 65_535, 65_536, 1_000_000])
+def test_a_port_that_there_is_not_or_that_has_none_after_it_is_a_sentence_and_no_traceback(
+    port: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(run, "stop_when_asked", lambda: None)
+    monkeypatch.setattr(run, "Stack", _never_started)
+    monkeypatch.setattr("sys.argv", ["local.run", f"--port={port}"])
+    assert run.main() == 1
+    said = capsys.readouterr().err.strip()
+    expected = f"port {port} cannot be served; choose one from 1 to 65534: make run PORT=4000"
+    assert said == f"Holdfast could not go on: {expected}"
+
+
+def _never_started(_: int) -> Stack:
+    raise AssertionError("nothing is started on such a port")
