@@ -380,9 +380,9 @@ def test_rule_20_a_message_whose_answer_cannot_be_kept_for_good_reaches_the_dead
 def test_rule_20_a_message_whose_answer_could_not_be_kept_is_dropped_once_another_of_its_pair_was(
     syncing: Syncing, clock: ManualClock
 ) -> None:
-    """Or once its pair is not wanted any more, or its product is well: there is nothing to see to."""
+    """Or once its pair is not wanted any more; not because another date of its product was answered."""
     syncing.server.say("16", syncing.day(2), [])
-    messages = [*syncing.queued("14", "15"), syncing.queue("16", syncing.day(2))]
+    messages = *_, of_another_date = [*syncing.queued("14", "15"), syncing.queue("16", syncing.day(2))]
     for message in messages:
         with pytest.raises(KeyError):
             syncing.fetcher(keep=failing(KeyError())).work(message, 1, clock.now() + ENOUGH)
@@ -393,7 +393,11 @@ def test_rule_20_a_message_whose_answer_could_not_be_kept_is_dropped_once_anothe
     assert syncing.work(syncing.queue("14")) is Outcome.FETCHED
     syncing.sheets.drop(syncing.queue("15"), RUN)
     assert syncing.work(syncing.queue("16")) is Outcome.FETCHED
-    assert [syncing.work(message, 3) for message in messages] == [Outcome.STALE] * 3
+    assert [syncing.work(message, 3) for message in messages[:2]] == [Outcome.STALE] * 2
+    with pytest.raises(Unanswered):
+        syncing.work(of_another_date, 3)
+    assert syncing.work(syncing.queue("16", of_another_date.date)) is Outcome.FETCHED
+    assert syncing.work(of_another_date, 4) is Outcome.STALE
     assert syncing.work(SyncMessage(TENANT, "17", syncing.today, clock.now()), 2) is Outcome.STALE
 
 

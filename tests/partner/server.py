@@ -141,11 +141,6 @@ class PartnerServer:
         with self._lock:
             return list(self._log)
 
-    def forget_arrivals(self) -> None:
-        """Begin the log anew; the limit goes on."""
-        with self._lock:
-            self._log = []
-
     def misbehave(
         self, kind: FaultKind | str, product: str | None = None, times: int | None = None, **more: Any
     ) -> None:

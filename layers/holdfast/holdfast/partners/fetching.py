@@ -32,7 +32,7 @@ _B = TypeVar("_B")
 
 
 class Unanswered(Exception):
-    """A message that failed before came again, and its pair was not answered since: its product still fails."""
+    """A message that failed before came again, and its pair was not answered since: its date still fails."""
 
 
 class Outcome(StrEnum):
@@ -98,7 +98,7 @@ class Fetcher(Generic[_B]):
         """Ask for the message's pair, or leave it; `enough_time_until` (ms) is the latest time to ask at.
 
         Raises what the store and `keep` raise: the partner was not asked then, or its answer is asked for again. Raises
-        Unanswered of a message that did so before, as long as its product fails.
+        Unanswered of a message that did so before, as long as its date fails.
         """
         run_id = self.sheets.take(message, receive_count)
         if run_id is None:
@@ -194,7 +194,7 @@ class Fetcher(Generic[_B]):
         return Outcome.FETCHED
 
     def _is_unanswered(self, message: SyncMessage) -> bool:
-        """Return whether a pair waits for an answer since this message of it was sent, and its product fails.
+        """Return whether a pair waits for an answer since this message of it was sent, and its date fails.
 
         A failure of the partner ends its message: one that comes again raised, or whoever worked on it died.
         """
@@ -204,7 +204,7 @@ class Fetcher(Generic[_B]):
             return False
         sheet = read_sheet(found[key])
         is_waiting = message.date in sheet.wanted and sheet.synced.get(message.date, 0) < message.stamp
-        return is_waiting and sheet.failures > 0
+        return is_waiting and message.date in sheet.failed
 
     def _is_to_be_asked_for(self, product: Product, day: str, definition: Definition) -> bool:
         """Return whether a product is sold on a day that is neither past nor too far off, and runs on it."""
