@@ -99,7 +99,9 @@ def pause(idempotency_key: OptionalKey = None) -> SyncControlData:
 )
 def resume(idempotency_key: OptionalKey = None) -> SyncControlData:
     """Go on with what waits, within a minute."""
-    return _switch(False, idempotency_key)
+    control = _switch(False, idempotency_key)
+    planner().refill_at_once(_products)
+    return control
 
 
 @app.get(
@@ -111,7 +113,7 @@ def resume(idempotency_key: OptionalKey = None) -> SyncControlData:
 def read_status() -> SyncStatusData:
     """Say what waits, how old what is known is by horizons, what partners have left, what is left alone or short."""
     tenant, now = http.caller_of(app).tenant, planner().clock.now()
-    own = [product for product in _products() if product.tenant == tenant]
+    own = [Product(**experiences.facts_of(item)) for item in experiences.all_of(store(), tenant)]
     sheets = planner().sheets.of(tenant)
     waiting, queued = status.waiting_and_queued(sheets.values(), now)
     return SyncStatusData(

@@ -14,6 +14,7 @@ from holdfast.partners.planner import Planner, planner_of
 from holdfast.partners.registry import definitions
 from holdfast.platform.dynamodb import Store, connect
 from holdfast.platform.logs import logger
+from holdfast.platform.metrics import count
 from holdfast.platform.queues import SqsSyncQueue
 from holdfast.platform.settings import SyncSettings, settings
 
@@ -37,12 +38,18 @@ def planner() -> Planner:
 
 @_metrics.log_metrics
 def handler(event: dict[str, Any], _: Any) -> dict[str, int]:
-    """Have wanted what the schedule of the event's `horizon` wants; without one, fill the queue. Return the counts."""
+    """Have wanted what the schedule of the event's `horizon` wants, if it has one, and fill the queue.
+
+    Return the counts of the one, or else of the other.
+    """
     if "horizon" in event:
-        runs = planner().schedule(Horizon(event["horizon"]), _products())
+        products = _products()
+        runs = planner().schedule(Horizon(event["horizon"]), products)
+        planner().refill_at_once(lambda: products)
         counts = {"planned": sum(run.planned for run in runs), "merged": sum(run.merged for run in runs)}
     else:
         counts = asdict(planner().refill(_products()))
+        count("SyncOverdue", counts.pop("overdue"))
     for name, amount in counts.items():
         _metrics.add_metric(f"Pairs{name.title()}", MetricUnit.Count, amount)
     _logger.info("planned", extra={**counts, "horizon": event.get("horizon")})

@@ -51,7 +51,8 @@ def sheets(sync_store: Store, clock: HandMovedClock) -> Sheets:
 def put_up(api: Api, *ids: str, weekdays: list[int] = EVERY_DAY) -> None:
     """Put experiences up that run on those weekdays."""
     for each in ids:
-        body = {"id": each, "name": "Walk", "partner": "tours", "partner_product_id": each, "weekdays": weekdays}
+        own = f"{each}-of-{api.tenant}"
+        body = {"id": each, "name": "Walk", "partner": "tours", "partner_product_id": own, "weekdays": weekdays}
         assert api.post("/api/v1/experiences", body).status == 201
 
 
@@ -285,7 +286,6 @@ def test_while_paused_nothing_is_sent_and_a_run_waits(api: Api, aws: Aws) -> Non
     assert sent(aws) == []
     assert [item["kind"] for item in api.get(f"{SYNC}/runs").json["items"]] == ["manual"]
     api.post(f"{SYNC}/resume")
-    minute()
     assert {message.date for message in sent(aws)} >= {"2026-03-31", "2026-04-01"}
 
 
@@ -293,12 +293,51 @@ def test_the_planner_plans_by_its_schedules(api: Api, aws: Aws) -> None:
     put_up(api, "14")
     put_up(Api(found_another()), "14", weekdays=[3])
     planned = [load("sync_planner").handler({"horizon": name}, LambdaContext()) for name in ("today", "week", "month")]
-    assert planned == [{"planned": 1, "merged": 0}, {"planned": 8, "merged": 0}, {"planned": 27, "merged": 0}]
-    assert sent(aws) == []
+    assert planned == [{"planned": 1, "merged": 0}, {"planned": 0, "merged": 8}, {"planned": 0, "merged": 27}]
+    assert len(sent(aws)) == 36, "each schedule fills the queue; the first finds the products new"
     done = minute()
-    assert done == {"planned": 0, "dropped": 0, "waiting": 36, "queued": 36, "unsent": 0}
-    assert len(sent(aws)) == 36
-    assert [item["kind"] for item in api.get(f"{SYNC}/runs").json["items"]].count("month") == 1
+    assert done == {"planned": 0, "dropped": 0, "waiting": 0, "queued": 0, "unsent": 0}
+    assert [item["kind"] for item in api.get(f"{SYNC}/runs").json["items"]].count("month") == 2, (
+        "what was overlooked, and the schedule"
+    )
+
+
+def test_what_is_overdue_of_today_is_a_metric_of_the_minute(
+    api: Api, clock: HandMovedClock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put_up(api, "14", "15")
+
+    def told() -> list[int]:
+        lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "SyncOverdue" in line]
+        return [amount for line in lines for amount in line["SyncOverdue"]]
+
+    minute()
+    assert told() == []
+    clock.advance(3_600)
+    minute()
+    assert told() == []
+    clock.advance(1)
+    minute()
+    assert told() == [2]
+    api.post(f"{SYNC}/pause")
+    minute()
+    assert told() == []
+
+
+def test_a_schedule_stands_though_the_queue_does_not_answer(
+    api: Api, aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_up(api, "14")
+    client = queues.client()
+
+    def silent(**_: Any) -> Any:
+        raise ConnectionError
+
+    monkeypatch.setattr(client, "send_message_batch", silent)
+    handler = load("sync_planner").handler
+    assert handler({"horizon": "today"}, LambdaContext()) == {"planned": 1, "merged": 0}
+    assert api.post(f"{SYNC}/resume").status == 200
+    assert sent(aws) == []
 
 
 def test_a_schedule_that_nobody_has_is_a_fault(api: Api) -> None:

@@ -286,8 +286,35 @@ def test_a_partner_that_nobody_knows_is_left_out(desk: Desk) -> None:
     assert desk.sheets.of(TENANT).keys() == {"14"}
 
 
+def test_products_of_a_partner_that_nobody_knows_are_told_of_once_and_are_overdue(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    gone = [replace(product(f"{number:03d}"), partner="gone") for number in range(40)]
+    desk.products = without(gone, "007")
+    assert desk.planner.refill(desk.products) == planning_refilled(overdue=39)
+    told = [record for record in caplog.records if "not known" in record.getMessage()]
+    assert [(vars(record)["partner"], vars(record)["experiences"]) for record in told] == [("gone", 39)]
+
+
+def test_overdue_is_todays_that_runs_is_sold_and_not_paused(desk: Desk) -> None:
+    desk.products = [product("old"), product("fresh"), product("wednesdays", {3}), product("never")]
+    desk.products += [product("off"), product("just"), product("14", tenant="paused"), product("14", tenant="resumed")]
+    desk.products = without(desk.products, "off")
+    desk.synced(HOUR + 1, desk.products[0])
+    desk.synced(HOUR, desk.products[1])
+    desk.products[5] = replace(desk.products[5], changed_at=desk.clock.now() - HOUR)
+    for tenant in ("paused", "resumed"):
+        desk.controls.switch(tenant, True, "staff-1")
+    desk.controls.switch("resumed", False, "staff-1")
+    assert desk.planner.refill(desk.products).overdue == 2, "old, and never"
+    desk.clock.forward(1)
+    assert desk.planner.refill(desk.products).overdue == 4, "fresh and just, too"
+    desk.clock.forward(HOUR)
+    assert desk.planner.refill(desk.products).overdue == 5, "the one that went on an hour ago, too"
+
+
 def test_a_closed_partner_is_sent_nothing_until_it_opens(desk: Desk) -> None:
-    desk.products = [product("14")]
+    desk.products = [replace(product("14"), changed_at=desk.clock.now())]
     desk.closed[PARTNER] = desk.clock.now() + 10 * MINUTE
     assert desk.planner.refill(desk.products) == planning_refilled(planned=31, waiting=31)
     desk.clock.forward(9 * MINUTE)

@@ -39,7 +39,9 @@ Rule = Callable[[Product, Sheet, Reach, int], Plan]
 class Refilled:
     """What a minute did, in pairs: `planned` were overlooked, `dropped` not wanted any more.
 
-    `waiting` are wanted and may be asked for, `queued` of these were queued, all but those `unsent`.
+    `waiting` are wanted and may be asked for, `queued` of these were queued, all but those `unsent`. Of today, of
+    tenants that are not paused, those `overdue` have been without an answer for far too long; a product whose partner
+    is not known counts as one of them.
     """
 
     planned: int = 0
@@ -47,6 +49,7 @@ class Refilled:
     waiting: int = 0
     queued: int = 0
     unsent: int = 0
+    overdue: int = 0
 
 
 @dataclass
@@ -109,18 +112,22 @@ class Planner:
         if run.planned_at is not None:
             return run
         run = self._plan(run, self._by_tenant(products).get(tenant, []), self.sheets.of(tenant), rule)
+        self.refill_at_once(lambda: products)
+        return run
+
+    def refill_at_once(self, products: Callable[[], Sequence[Product]]) -> None:
+        """Fill the queue with what may have come to wait just now; if that fails, it is left to the minute."""
         try:
-            self.refill(products)
+            self.refill(products())
         except Exception:
             _logger.exception("the queue is left to be filled within a minute")
-        return run
 
     def refill(self, products: Sequence[Product]) -> Refilled:
         """Forget what is over, have wanted what was overlooked, and queue what is furthest past its target.
 
         Of each partner two minutes of requests are queued at most, of paused tenants and closed partners nothing.
         """
-        done: Counter[str] = Counter()
+        done = Counter(overdue=self._of_unknown_partners(products))
         faults: list[Exception] = []
         known: dict[tuple[str, str], Sheet] = {}
         partners = {name: _Partner({horizon: [] for horizon in Horizon}, Counter()) for name in self.zones}
@@ -128,9 +135,11 @@ class Planner:
             try:
                 sheets = self.sheets.of(tenant)
                 done["dropped"] += self._forget(own, sheets)
-                is_paused = self.controls.is_paused(tenant)
+                control = self.controls.of(tenant)
+                is_paused = control is not None and control.is_paused
                 if not is_paused:
                     done["planned"] += self._find_overlooked(tenant, own, sheets)
+                    done["overdue"] += self._overdue(own, sheets, control.changed_at if control is not None else 0)
                 self._line_up(own, sheets, partners, is_paused)
                 known |= {(tenant, experience_id): sheet for experience_id, sheet in sheets.items()}
             except Exception as fault:
@@ -202,6 +211,15 @@ class Planner:
             planned += run.planned
         return planned
 
+    def _overdue(self, products: Sequence[Product], sheets: Mapping[str, Sheet], since: int) -> int:
+        now = self.clock.now()
+        dates = self._reach(now)
+        overdue = 0
+        for product in products:
+            sheet = sheets.get(product.experience_id) or Sheet(product.tenant, product.experience_id)
+            overdue += planning.is_overdue(product, sheet, dates[product.partner], since, now)
+        return overdue
+
     def _line_up(
         self,
         products: Sequence[Product],
@@ -264,10 +282,14 @@ class Planner:
         for product in products:
             if product.partner in self.zones:
                 found.setdefault(product.tenant, []).append(product)
-            else:
-                about = {"tenant": product.tenant, "experience_id": product.experience_id, "partner": product.partner}
-                _logger.warning("of a partner that is not known", extra=about)
         return found
+
+    def _of_unknown_partners(self, products: Sequence[Product]) -> int:
+        """Return how many products are sold of partners that are not known, and say so, once of each partner."""
+        found = Counter(each.partner for each in products if each.enabled and each.partner not in self.zones)
+        for partner, count in found.items():
+            _logger.warning("of a partner that is not known", extra={"partner": partner, "experiences": count})
+        return found.total()
 
     def _reach(self, now: int) -> dict[str, Reach]:
         return {name: planning.reach(zone, now) for name, zone in self.zones.items()}

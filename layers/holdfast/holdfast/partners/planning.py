@@ -58,6 +58,9 @@ That is older than most, so that a new product is known soon; and not older than
 what is known already does not grow old behind them.
 """
 
+_OVERDUE_AFTER = 4
+"""How many times its target a pair of today is old when it is overdue: far older than any gets while all is well."""
+
 _BY_HAND = 3
 """How many times its target a pair that a manual run wants is taken to be older than it is: somebody waits for it."""
 
@@ -158,6 +161,17 @@ def over(product: Product, sheet: Sheet, dates: Reach) -> set[str]:
         for known in sheet.dates
         if not product.enabled or dates.horizon_of(day := date.fromisoformat(known)) is None or not product.runs_on(day)
     }
+
+
+def is_overdue(product: Product, sheet: Sheet, dates: Reach, since: int, now: int) -> bool:
+    """Return whether today is so long without an answer, of a product that runs, that somebody has to see to it.
+
+    Nothing was to be asked before `since` (ms), nor before the product was sold.
+    """
+    if not product.enabled or not product.runs_on(dates.today):
+        return False
+    known_at = max(sheet.synced.get(dates.today.isoformat(), 0), product.changed_at, since)
+    return now - known_at > _OVERDUE_AFTER * TARGETS[Horizon.TODAY]
 
 
 def is_queued(sheet: Sheet, known: str, now: int) -> bool:
