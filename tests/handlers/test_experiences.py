@@ -1,5 +1,6 @@
 """Experiences are put up, read, listed and changed while all is running (WIRE.md, section 5)."""
 
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -23,7 +24,9 @@ WALK = {
 
 
 def put_up(api: Api, key: str | None = None, **wishes: Any) -> Answer:
-    return api.post("/api/v1/experiences", {**WALK, **wishes}, key=key)
+    """Put an experience up, of the partner's product that is called as it is."""
+    own = {"partner_product_id": wishes["id"]} if wishes.get("id") and "partner_product_id" not in wishes else {}
+    return api.post("/api/v1/experiences", {**WALK, **own, **wishes}, key=key)
 
 
 def test_an_experience_is_put_up_read_and_listed(api: Api, clock: HandMovedClock) -> None:
@@ -67,13 +70,7 @@ def test_every_weekday_has_its_number() -> None:
 @pytest.mark.parametrize(
     ("wishes", "field"),
     [
-        ({"id": ""}, "id"),
-        ({"id": "a#b"}, "id"),
-        ({"id": "a/b"}, "id"),
-        ({"id": -1}, "id"),
-        ({"id": True}, "id"),
-        ({"id": None}, "id"),
-        ({"id": "x" * 41}, "id"),
+        *(({"id": wrong, "partner_product_id": "14"}, "id") for wrong in ("", "a#b", "a/b", -1, True, None, "x" * 41)),
         ({"name": ""}, "name"),
         ({"name": " "}, "name"),
         ({"name": 7}, "name"),
@@ -125,6 +122,46 @@ def test_an_id_is_given_once(api: Api) -> None:
     assert api.get("/api/v1/experiences/14").json["name"] == "Island walk"
 
 
+def test_a_product_of_a_partner_is_sold_as_one_experience_in_the_whole_deployment(api: Api, store: Store) -> None:
+    """Each that sold it would count all of the partner's places as its own; it is not said whose it is."""
+    put_up(api)
+    found_tenant("another-one")
+    other = Api("another-one")
+    for asked, experience in ((api, "20"), (other, "20"), (other, "14")):
+        refused = put_up(asked, id=experience, partner_product_id="14")
+        assert (refused.status, refused.code) == (409, "experience_exists")
+        assert refused.json["error"] == "This product of the partner is sold as another experience already."
+        assert api.tenant not in refused.text
+    assert other.get("/api/v1/experiences").json["items"] == []
+    api.patch("/api/v1/experiences/14", {"enabled": False})
+    assert put_up(other, id="20", partner_product_id=14).status == 409, "what it sold before is held and sold"
+    assert put_up(other, id="14", partner_product_id="15").status == 201
+
+
+def test_when_it_was_last_changed_on_which_days_it_is_sold_is_known(
+    api: Api, store: Store, clock: HandMovedClock
+) -> None:
+    def changed_at() -> int:
+        (item,) = experiences.all_of(store, api.tenant)
+        return int(experiences.facts_of(item)["changed_at"])
+
+    put_up(api)
+    made = clock.milliseconds
+    for body, is_change in (
+        ({"name": "Walk"}, False),
+        ({"enabled": True}, False),
+        ({"weekdays": ["wed", "tue", "mon"]}, False),
+        ({"enabled": False}, True),
+        ({"enabled": False, "name": "Walk again"}, False),
+        ({"enabled": True}, True),
+        ({"weekdays": ["wed"]}, True),
+    ):
+        clock.advance(5)
+        api.patch("/api/v1/experiences/14", body)
+        made = clock.milliseconds if is_change else made
+        assert changed_at() == made, body
+
+
 def test_the_same_request_is_answered_as_before_whatever_became_of_it(api: Api) -> None:
     first = put_up(api, key="once")
     api.patch("/api/v1/experiences/14", {"name": "Another", "enabled": False})
@@ -138,7 +175,7 @@ def test_it_is_said_that_the_tenant_sells_before_there_is_anything_to_sell(api: 
     for number in ("9", "10", "abc"):
         put_up(api, id=number)
     found_tenant("another-one")
-    put_up(Api("another-one"), id="1", weekdays=[7], enabled=False)
+    created = put_up(Api("another-one"), id="1", weekdays=[7], enabled=False).json["created_at"]
     sellers = [item["tenant_id"]["S"] for item in store.query(Keys(OPERATOR_TENANT).experience_sellers()).items]
     assert sorted(sellers) == sorted([api.tenant, "another-one"])
     facts = [Product(**experiences.facts_of(item)) for item in experiences.all_of_all(store)]
@@ -147,7 +184,8 @@ def test_it_is_said_that_the_tenant_sells_before_there_is_anything_to_sell(api: 
         ("another-one", "1"),
     }
     (other,) = [each for each in facts if each.tenant == "another-one"]
-    assert other == Product("another-one", "1", "tours", "14", frozenset({7}), enabled=False)
+    at = round(datetime.fromisoformat(created).timestamp() * 1000)
+    assert other == Product("another-one", "1", "tours", "1", frozenset({7}), enabled=False, changed_at=at)
 
 
 def test_experiences_are_listed_in_pages_in_the_order_of_their_numbers(api: Api) -> None:
@@ -178,7 +216,7 @@ def test_each_tenant_has_its_own(api: Api) -> None:
         refused = other.get(target)
         assert (refused.status, refused.code) == (404, "experience_not_found")
     assert other.patch("/api/v1/experiences/14", {"enabled": False}).status == 404
-    assert put_up(other, name="Theirs").status == 201
+    assert put_up(other, name="Theirs", partner_product_id="140").status == 201
     assert api.get("/api/v1/experiences/14").json["name"] == "Island walk"
 
 

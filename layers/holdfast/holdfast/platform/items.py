@@ -210,7 +210,8 @@ class BookingItem(Item):
 class ExperienceItem(Item):
     """A partner's product that the tenant sells; `weekdays` are those it runs on, 1 for Monday to 7 for Sunday.
 
-    While it is not `enabled` nothing is asked of the partner, and nothing of it is sold.
+    While it is not `enabled` nothing is asked of the partner, and nothing of it is sold. `changed_at` (ms) is when
+    `enabled` or `weekdays` were changed last.
     """
 
     experience_id = UnicodeAttribute()
@@ -222,6 +223,14 @@ class ExperienceItem(Item):
     version = IntegerAttribute()
     created_at = IntegerAttribute()
     updated_at = IntegerAttribute()
+    changed_at = IntegerAttribute(default=0)
+
+
+class PartnerProductItem(Item):
+    """That a partner's product is sold as an experience: by one tenant only, for each would count all its places."""
+
+    tenant_id = UnicodeAttribute()
+    experience_id = UnicodeAttribute()
 
 
 class ExperienceSellerItem(Item):

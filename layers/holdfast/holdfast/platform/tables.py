@@ -289,6 +289,10 @@ class Keys:
         """Return the key that says that a tenant has experiences."""
         return Key(self.experience_sellers(), Keys(tenant).tenant)
 
+    def partner_product(self, partner: str, product_id: str) -> Key:
+        """Return the key that says which experience a partner's product is sold as; it is the operators'."""
+        return Key(f"{self.tenant}#PARTNER_PRODUCTS", f"{partner}#{product_id}")
+
     def slots(self, experience_id: str, date: str) -> str:
         """Return the partition of an experience's slots on one day (YYYY-MM-DD, in the partner's time zone)."""
         return f"{self.tenant}#SLOT#{experience_id}#{date}"

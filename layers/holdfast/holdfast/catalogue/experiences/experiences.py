@@ -9,13 +9,14 @@ from typing import Any
 
 from holdfast.platform.dynamodb import Cancelled, Contended, Put, Store, Write, read
 from holdfast.platform.errors import Busy, ExperienceExists, ExperienceNotFound
-from holdfast.platform.items import ExperienceItem, ExperienceSellerItem
+from holdfast.platform.items import ExperienceItem, ExperienceSellerItem, PartnerProductItem
 from holdfast.platform.tables import OPERATOR_TENANT, Key, Keys, tenant_of
 from holdfast.reservations import creation
 from holdfast.reservations.engine import Engine
 from holdfast.reservations.idempotency import KeyedRequest
 
 _PAGE = 1_000
+_TAKEN = "This product of the partner is sold as another experience already."
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ def create(engine: Engine, tenant: str, experience: NewExperience, keyed: KeyedR
     """Put an experience up and return it; the same idempotency key returns it as it was then.
 
     First it is written that the tenant has experiences, so that the planner misses none; then, in one transaction, the
-    experience and the idempotency record. Raises ExperienceExists, IdempotencyKeyReused and Busy.
+    experience, the idempotency record, and that the partner's product is taken: two who sold it would each count all of
+    its places. Raises ExperienceExists, for a product that is taken too, IdempotencyKeyReused and Busy.
     """
     known = creation.replayed(engine, ExperienceItem, keyed)
     if known is not None:
@@ -42,25 +44,30 @@ def create(engine: Engine, tenant: str, experience: NewExperience, keyed: KeyedR
     now = engine.clock.now()
     item = _new(Keys(tenant).experience(experience.id), experience, now)
     seller = ExperienceSellerItem(*Keys(OPERATOR_TENANT).experience_seller(tenant), tenant_id=tenant)
-    record: list[Write] = [keyed.record(item.attribute_values, now)] if keyed else []
-    own = Put(item, ExperienceItem.pk.does_not_exist())
+    product = Keys(OPERATOR_TENANT).partner_product(experience.partner, experience.partner_product_id)
+    taken = PartnerProductItem(*product, tenant_id=tenant, experience_id=experience.id)
+    writes: list[Write] = [keyed.record(item.attribute_values, now)] if keyed else []
+    writes.append(Put(item, ExperienceItem.pk.does_not_exist()))
+    writes.append(Put(taken, PartnerProductItem.pk.does_not_exist()))
     for attempt in engine.retries:
         try:
             engine.store.write(Put(seller))
-            engine.store.make([*record, own])
+            engine.store.transact(writes)
         except Contended:
             engine.retries.wait(attempt)
         except Cancelled as refusal:
             known = keyed.settle(refusal.reasons) if keyed else None
             if known is not None:
                 return ExperienceItem(**known)
-            seen = refusal.seen([*record, own]).get(item.key)
-            if seen is not None:
-                there = read(ExperienceItem, seen)
+            seen = refusal.seen(writes)
+            if item.key in seen:
+                there = read(ExperienceItem, seen[item.key])
                 if there.attribute_values != item.attribute_values:
                     raise ExperienceExists from refusal
                 # An earlier attempt made it, and the answer was lost (PROTOCOL.md 8).
                 return there
+            if product in seen:
+                raise ExperienceExists(_TAKEN) from refusal
             engine.retries.wait(attempt)
         else:
             return item
@@ -95,7 +102,12 @@ def all_of_all(store: Store) -> list[ExperienceItem]:
     """Return the experiences of all tenants."""
     sellers = Keys(OPERATOR_TENANT).experience_sellers()
     tenants = [read(ExperienceSellerItem, raw).tenant_id for raw in _everything(store, sellers)]
-    return [read(ExperienceItem, raw) for tenant in tenants for raw in _everything(store, Keys(tenant).experiences())]
+    return [item for tenant in tenants for item in all_of(store, tenant)]
+
+
+def all_of(store: Store, tenant: str) -> list[ExperienceItem]:
+    """Return all experiences of a tenant."""
+    return [read(ExperienceItem, raw) for raw in _everything(store, Keys(tenant).experiences())]
 
 
 def facts_of(item: ExperienceItem) -> dict[str, Any]:
@@ -107,6 +119,7 @@ def facts_of(item: ExperienceItem) -> dict[str, Any]:
         "partner_product_id": item.partner_product_id,
         "weekdays": frozenset(item.weekdays),
         "enabled": item.enabled,
+        "changed_at": item.changed_at,
     }
 
 
@@ -121,7 +134,10 @@ def change(engine: Engine, tenant: str, experience_id: str, changes: Mapping[str
         if all(getattr(item, name) == value for name, value in changes.items()):
             return item
         version = item.version
-        stamped = {"version": version + 1, "updated_at": engine.clock.now()}
+        now = engine.clock.now()
+        stamped = {"version": version + 1, "updated_at": now}
+        if any(getattr(item, name) != changes[name] for name in ("enabled", "weekdays") if name in changes):
+            stamped["changed_at"] = now
         changed = ExperienceItem(**{**item.attribute_values, **changes, **stamped})
         try:
             engine.store.write(Put(changed, ExperienceItem.version == version))
@@ -144,6 +160,7 @@ def _new(key: Key, experience: NewExperience, now: int) -> ExperienceItem:
         version=1,
         created_at=now,
         updated_at=now,
+        changed_at=now,
     )
 
 

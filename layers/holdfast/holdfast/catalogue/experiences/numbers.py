@@ -33,8 +33,8 @@ from holdfast.platform.tables import Key
 MOST_TYPES = 100
 """The pax types that one slot may ever have had: each stays in its item."""
 
-_MOST_DESCRIPTION = 80
-"""Characters of a partner's description that are kept: every kilobyte of a slot is paid with every hold."""
+_MOST_DESCRIPTION = 250
+"""Characters of a partner's description that are kept and shown: each kilobyte of a slot is paid with every hold."""
 
 _KEPT_SECONDS = 400 * 86_400
 

@@ -1,8 +1,8 @@
 """A day's slots, kept as the partner says they are (PROTOCOL.md 18).
 
 Whoever changes a day's slots first writes into the day's header when it asked, if nobody has who asked later, and reads
-the slots after that. Each change of a slot is one transaction that insists on the header still saying so: what was
-asked for earlier, or before the experience was taken off sale, changes nothing any more. Everything else comes after
+the slots after that. Each transaction that changes slots insists on the header still saying so: what was asked for
+earlier, or before the experience was taken off sale, changes nothing any more. Everything else comes after
 the slots, the header's digest last; whoever is killed in between has it done by the next answer.
 """
 
@@ -21,11 +21,11 @@ from holdfast.catalogue.experiences.numbers import Asked, kept_until
 from holdfast.catalogue.experiences.summaries import read_day
 from holdfast.claims.slot import OfferedSlot, Slot, read_slot
 from holdfast.platform.clock import to_datetime
-from holdfast.platform.dynamodb import Cancelled, Contended, Update, read
+from holdfast.platform.dynamodb import MAX_ACTIONS, Cancelled, Contended, RawItem, Update, read
 from holdfast.platform.errors import Busy
 from holdfast.platform.items import DaySummaryItem, ExperienceItem, SlotDayItem
 from holdfast.platform.logs import logger
-from holdfast.platform.tables import Key, Keys
+from holdfast.platform.tables import Key, Keys, tenant_of
 from holdfast.reservations.engine import Engine
 
 MOST_ASIDE = 2_000
@@ -37,6 +37,9 @@ The header that they are in is paid for with each change of a slot.
 _MOST_REASON = 200
 _DAYS_CLOSED = 33
 """The days from yesterday on that are closed, though nothing is known of them yet: an answer may be on its way."""
+
+_MOST_AT_ONCE = MAX_ACTIONS - 1
+"""Slots in one transaction: one write of it is of the header."""
 
 _FURTHEST_DATE = "9999-12-31"
 _MOST_DATES = 1_000
@@ -53,6 +56,15 @@ class DayBefore:
 
 class _Superseded(Exception):
     """Somebody who asked later has begun to change the day."""
+
+
+@dataclass(frozen=True)
+class _Change:
+    """What is to become of a slot: `of` works it out of the slot as it is, None where nothing is."""
+
+    key: Key
+    known: Slot | None
+    of: Callable[[Slot | None], Update | None]
 
 
 @dataclass(frozen=True)
@@ -121,22 +133,26 @@ def keep(
     if said is not None and _said_before(day, said):
         summaries.seen_again(engine, day.keys, experience_id, date, asked_at)
         return False
-    if not _begin(day):
-        return False
-    if not _is_sold(experiences.find(engine.store, tenant, experience_id), date):
+    if not _is_sold_now(day) or _begin(day) is not None:
         return False
     changed = 0
     try:
+        if not _is_sold_now(day):
+            # Whoever took it off sale may have been kept from closing the day by us.
+            return _close_all(day, is_told=True) > 0
         asked = Asked(asked_at, date, zone, engine.clock.now())
         known = {slot.key.sk: slot for slot in day.read().slots}
         crowded = [slot.slot_id for slot in slots if not numbers.has_room(known.get(slot.slot_id), slot)]
         rejected = [*rejected, *((slot_id, "it has had too many pax types") for slot_id in crowded)]
-        for offered in slots:
-            if offered.slot_id not in crowded:
-                changed += _offer(day, offered, known.get(offered.slot_id), before, asked, contains_our_sales)
+        changes = [
+            _offer(day, offered, known.get(offered.slot_id), before, asked, contains_our_sales)
+            for offered in slots
+            if offered.slot_id not in crowded
+        ]
         stays = {slot.slot_id for slot in slots} | {slot_id for slot_id, _ in rejected}
         if may_close:
-            changed += _close(day, [slot for slot_id, slot in known.items() if slot_id not in stays])
+            changes += [_closing(day, slot) for slot_id, slot in known.items() if slot_id not in stays]
+        changed = _make(day, changes)
         summaries.refresh(engine, day.keys, experience_id, date, synced_at=asked_at, zone=zone.key)
         _finish(day, said, slots, rejected)
     except _Superseded:
@@ -150,38 +166,61 @@ def close(engine: Engine, item: ExperienceItem) -> None:
     Answers that are on their way are not taken in any more. It can be repeated, and goes on where it ended. Raises Busy
     and Unavailable.
     """
-    keys = Keys(item.pk.partition("#")[0])
+    keys = Keys(tenant_of(item.key))
     first = to_datetime(engine.clock.now()).date() - timedelta(days=1)
-    dates = {(first + timedelta(days=number)).isoformat() for number in range(_DAYS_CLOSED + 1)}
-    dates |= _dates_known(engine, keys, item.experience_id, first)
-    for each in sorted(dates):
+    dates = {(first + timedelta(days=number)).isoformat(): False for number in range(_DAYS_CLOSED + 1)}
+    dates |= _dates_told(engine, keys, item.experience_id, first)
+    for each, is_told in sorted(dates.items()):
         if not _is_sold(item, each):
-            _close_day(engine, keys, item.experience_id, each)
+            _close_day(engine, keys, item.experience_id, each, is_told)
 
 
-def _close_day(engine: Engine, keys: Keys, experience_id: str, date: str) -> None:
-    """Take all slots of a day off sale, and let no answer put them on again that was asked for until now."""
-    asked_at = engine.clock.now()
-    day = _Day(engine, keys, experience_id, date, asked_at)
-    while not _begin(day):
-        header = engine.store.get(SlotDayItem, day.header)
-        asked_at = max(asked_at, header.asked_at if header else 0) + 1
-        day = _Day(engine, keys, experience_id, date, asked_at)
-    known = day.read().slots
-    try:
-        _close(day, known)
-    except _Superseded:
-        # It is sold again by now.
+def _close_day(engine: Engine, keys: Keys, experience_id: str, date: str, is_told: bool) -> None:
+    """Take all slots of a day off sale, and let no answer put them on again that was asked for until now.
+
+    Somebody who began later has either seen that it is not sold, or is kept from going on by our beginning anew.
+    Where it `is_told` that the day can be had, its summary is made anew though all are closed. Raises Busy.
+    """
+    seen = read_day(engine.store, keys, experience_id, date)
+    if seen.header is None and not seen.slots:
+        # Whoever begins with the day looks after that whether it is sold.
         return
-    if known:
-        summaries.refresh(engine, keys, experience_id, date)
+    asked_at = engine.clock.now()
+    for attempt in engine.retries:
+        day = _Day(engine, keys, experience_id, date, asked_at)
+        later = _begin(day)
+        if later is not None:
+            asked_at = max(asked_at, int(later["asked_at"]["N"])) + 1
+            continue
+        try:
+            _close_all(day, is_told)
+        except _Superseded:
+            if _is_sold_now(day):
+                return
+            engine.retries.wait(attempt)
+        else:
+            return
+    raise Busy
 
 
-def _dates_known(engine: Engine, keys: Keys, experience_id: str, first: date) -> set[str]:
-    """Return the dates from `first` on of which anything was ever known."""
+def _close_all(day: _Day, is_told: bool) -> int:
+    """Take all slots of the day off sale; return how many were on it. Raises _Superseded and Busy."""
+    closed = _make(day, [_closing(day, slot) for slot in day.read().slots])
+    if closed or is_told:
+        summaries.refresh(day.engine, day.keys, day.experience_id, day.date)
+    return closed
+
+
+def _dates_told(engine: Engine, keys: Keys, experience_id: str, first: date) -> Mapping[str, bool]:
+    """Return the dates from `first` on of which anything is known, and whether it is told that they can be had."""
     partition = keys.day_summaries(experience_id)
     page = engine.store.query_between(partition, first.isoformat(), _FURTHEST_DATE, limit=_MOST_DATES)
-    return {read(DaySummaryItem, raw).sk for raw in page.items}
+    summaries_read = [read(DaySummaryItem, raw) for raw in page.items]
+    return {each.sk: each.final_minor is not None for each in summaries_read}
+
+
+def _is_sold_now(day: _Day) -> bool:
+    return _is_sold(experiences.find(day.engine.store, day.keys.tenant, day.experience_id), day.date)
 
 
 def _is_sold(item: ExperienceItem | None, day: str) -> bool:
@@ -191,13 +230,13 @@ def _is_sold(item: ExperienceItem | None, day: str) -> bool:
 def _said_before(day: _Day, said: str) -> bool:
     """Return whether the partner said the same before, and nothing became of the day since; then that is stamped."""
     actions = [*day.begun(), SlotDayItem.synced_at.set(day.asked_at)]
-    return _stamped(day, Update(day.header, actions, (SlotDayItem.digest == said) & day.may_begin()))
+    return _refusal(day, Update(day.header, actions, (SlotDayItem.digest == said) & day.may_begin())) is None
 
 
-def _begin(day: _Day) -> bool:
-    """Write that the day is being changed by what was asked for then; return whether nobody has who asked later."""
+def _begin(day: _Day) -> RawItem | None:
+    """Write that the day is being changed by what was asked for then; return the header of who asked later, or None."""
     actions = [*day.begun(), SlotDayItem.digest.remove(), SlotDayItem.ttl.set(_day_kept_until(day))]
-    return _stamped(day, Update(day.header, actions, SlotDayItem.pk.does_not_exist() | day.may_begin()))
+    return _refusal(day, Update(day.header, actions, SlotDayItem.pk.does_not_exist() | day.may_begin()))
 
 
 def _finish(
@@ -213,60 +252,76 @@ def _finish(
         SlotDayItem.aside.set(_what_fits(asides)) if asides else SlotDayItem.aside.remove(),
         SlotDayItem.rejected.set(_what_fits(reasons)) if reasons else SlotDayItem.rejected.remove(),
     ]
-    if not _stamped(day, Update(day.header, actions, SlotDayItem.written_by == day.writer)):
+    if _refusal(day, Update(day.header, actions, SlotDayItem.written_by == day.writer)) is not None:
         raise _Superseded
 
 
-def _stamped(day: _Day, update: Update) -> bool:
-    """Write into the day's header; return whether its condition held. Raises Busy."""
+def _refusal(day: _Day, update: Update) -> RawItem | None:
+    """Write into the day's header; return None, or the header of which the condition did not hold. Raises Busy."""
     for attempt in day.engine.retries:
         try:
             day.engine.store.write(update)
         except Contended:
             day.engine.retries.wait(attempt)
-        except Cancelled:
-            return False
+        except Cancelled as refusal:
+            return refusal.seen([update]).get(day.header, {})
         else:
-            return True
+            return None
     raise Busy
 
 
 def _offer(
     day: _Day, offered: OfferedSlot, known: Slot | None, before: DayBefore, asked: Asked, contains_our_sales: bool
-) -> bool:
-    """Have a slot say what the partner says of it; return whether it said anything else. Raises _Superseded, Busy."""
+) -> _Change:
+    """Return the change that has a slot say what the partner says of it."""
     key = day.keys.slot(day.experience_id, day.date, offered.slot_id)
 
-    def change(slot: Slot | None) -> Update | None:
+    def of(slot: Slot | None) -> Update | None:
         if slot is None:
             return numbers.added(key, offered, asked)
         counted = numbers.counted_of(before.slots.get(offered.slot_id), slot) if contains_our_sales else {}
         return numbers.renewed(slot, offered, asked, counted)
 
-    return _changed(day, key, known, change)
+    return _Change(key, known, of)
 
 
-def _close(day: _Day, slots: Sequence[Slot]) -> int:
-    """Take slots off sale; return how many were on it. Raises _Superseded and Busy."""
+def _closing(day: _Day, known: Slot) -> _Change:
+    """Return the change that takes a slot off sale."""
     now = day.engine.clock.now()
-
-    def change(slot: Slot | None) -> Update | None:
-        return None if slot is None else numbers.closed(slot, day.asked_at, now)
-
-    return sum(_changed(day, slot.key, slot, change) for slot in slots)
+    return _Change(known.key, known, lambda slot: None if slot is None else numbers.closed(slot, day.asked_at, now))
 
 
-def _changed(day: _Day, key: Key, known: Slot | None, change: Callable[[Slot | None], Update | None]) -> bool:
-    """Make a change of a slot, worked out anew of whatever another writer left; return whether there was any.
+def _make(day: _Day, changes: Sequence[_Change]) -> int:
+    """Make changes of slots, as many as go into a transaction at once; return how many there were to make.
+
+    Where others are in the way, each is made by itself. Raises _Superseded and Busy.
+    """
+    waiting = [(change, update) for change in changes if (update := change.of(change.known)) is not None]
+    made = 0
+    for first in range(0, len(waiting), _MOST_AT_ONCE):
+        batch = waiting[first : first + _MOST_AT_ONCE]
+        writes = [day.is_still_ours(), *(update for _, update in batch)]
+        try:
+            day.engine.store.transact(writes)
+        except (Contended, Cancelled) as refusal:
+            if isinstance(refusal, Cancelled) and day.header in refusal.seen(writes):
+                raise _Superseded from refusal
+            made += sum(_changed(day, change) for change, _ in batch)
+        else:
+            made += len(batch)
+    return made
+
+
+def _changed(day: _Day, change: _Change) -> bool:
+    """Make a change of a slot, worked out anew of whatever another writer left; return whether it was there to make.
 
     A change that was made though its answer was lost is known by when it was asked for (PROTOCOL.md 8).
     """
-    tried = False
+    known = change.known
     for attempt in day.engine.retries:
-        update = change(known)
+        update = change.of(known)
         if update is None:
-            return tried and known is not None and known.asked_at == day.asked_at
-        tried = True
+            return known is not None and known.asked_at == day.asked_at
         writes = [day.is_still_ours(), update]
         try:
             day.engine.store.transact(writes)
@@ -276,8 +331,8 @@ def _changed(day: _Day, key: Key, known: Slot | None, change: Callable[[Slot | N
             seen = refusal.seen(writes)
             if day.header in seen:
                 raise _Superseded from refusal
-            if key in seen:
-                known = read_slot(seen[key]) if seen[key] else None
+            if change.key in seen:
+                known = read_slot(seen[change.key]) if seen[change.key] else None
             day.engine.retries.wait(attempt)
         else:
             return True
