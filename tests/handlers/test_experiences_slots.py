@@ -4,6 +4,7 @@ import copy
 import json
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -346,6 +347,16 @@ def test_a_day_that_is_none_is_named(tour: Tour, query: str) -> None:
     for address in ("/api/v1/experience/15/slots", "/api/v1/experiences/15/slots"):
         refused = tour.api.get(address + query)
         assert (refused.status, list(refused.faults())) == (400, ["date"])
+        if "?date=" in query:
+            assert [each["message"] for each in refused.json["errors"]] == ["Not a date, written YYYY-MM-DD."]
+
+
+def test_what_a_date_is_stands_in_the_api_document() -> None:
+    document = json.loads((Path(__file__).parents[2] / "openapi.json").read_text())
+    for path in ("experience/{experience_id}/slots", "experiences/{experience_id}/slots"):
+        (day,) = [each for each in document["paths"][f"/api/v1/{path}"]["get"]["parameters"] if each["name"] == "date"]
+        schema = day["schema"]
+        assert (schema["pattern"], schema["format"]) == ("^[0-9]{4}-[0-9]{2}-[0-9]{2}$", "date")
 
 
 def test_a_day_of_which_nothing_is_known_is_empty_and_an_unknown_experience_is_none(tour: Tour, api: Api) -> None:

@@ -39,7 +39,7 @@ class SyncStarted(BaseModel):
 class SyncControlData(BaseModel):
     """Whether the synchronisation is paused, and if so, since when and by whom."""
 
-    paused: bool = Field(examples=[False])
+    paused: bool = Field(examples=[True])
     paused_at: MomentOrNull
     paused_by: str | None = Field(examples=["018f3a2b4c50123456789abc"])
 

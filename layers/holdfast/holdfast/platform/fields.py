@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler.openapi.params import Header, Path, Query
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, StrictInt, StrictStr, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
 from holdfast.platform.page_tokens import PATTERN
 
@@ -107,21 +108,27 @@ PaxType = Annotated[
 
 
 def _real_date(value: str) -> str:
-    """Refuse a date that is in no calendar."""
-    date.fromisoformat(value)
-    return value
+    """Refuse what is no date, or one that is in no calendar."""
+    try:
+        if re.fullmatch(_DATE, value):
+            date.fromisoformat(value)
+            return value
+    except ValueError:
+        pass
+    raise PydanticCustomError("date_malformed", "Not a date, written YYYY-MM-DD.")
 
 
-SlotDate = Annotated[
-    StrictStr,
-    Field(
-        pattern=_DATE,
-        description="A date, as it is where the experience is.",
-        examples=["2025-03-23"],
-        json_schema_extra={"format": "date"},
-    ),
-    AfterValidator(_real_date),
-]
+_DATE_SCHEMA = WithJsonSchema(
+    {
+        "type": "string",
+        "format": "date",
+        "pattern": _DATE,
+        "description": "A date, as it is where the experience is.",
+        "examples": ["2025-03-23"],
+    }
+)
+
+SlotDate = Annotated[StrictStr, AfterValidator(_real_date), _DATE_SCHEMA]
 
 Instant = Annotated[
     StrictStr,
@@ -135,10 +142,9 @@ Instant = Annotated[
 
 SlotDateInQuery = Annotated[
     str,
-    Query(
-        alias="date", pattern=_DATE, description="A date, as it is where the experience is.", examples=["2025-03-23"]
-    ),
     AfterValidator(_real_date),
+    _DATE_SCHEMA,
+    Query(alias="date", description="A date, as it is where the experience is."),
 ]
 
 ExperienceInPath = Annotated[str, Path(pattern=_ID, description="An experience's id.", examples=["15"])]
