@@ -60,12 +60,12 @@ def resolved(node: dict[str, Any]) -> dict[str, Any]:
 
 
 def bodies(operation: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Return every body of an operation: its status or `request`, its media type, and what is said of it."""
+    """Return every body of an operation: its status or `request`, its media type, and what is said of it, if any."""
     if "requestBody" in operation:
         for kind, content in operation["requestBody"]["content"].items():
             yield "request", kind, content
     for status, response in operation["responses"].items():
-        for kind, content in resolved(response)["content"].items():
+        for kind, content in resolved(response).get("content", {}).items():
             yield status, kind, content
 
 
@@ -249,7 +249,7 @@ def test_who_asks_for_a_captcha_says_how_to_bring_it_and_how_it_is_refused(
     refused = {
         code: status
         for status, response in operation["responses"].items()
-        for code in resolved(response)["content"].get(http.JSON, {}).get("examples", {})
+        for code in resolved(response).get("content", {}).get(http.JSON, {}).get("examples", {})
         if code.startswith("captcha_")
     }
     asked = {"captcha_required": "400", "captcha_failed": "403", "captcha_unavailable": "503"}

@@ -58,7 +58,7 @@ def partitions(made: Any) -> list[str]:
 
 def sent_to(method: Callable[..., Any], text: str, number: int = 7) -> list[Any]:
     """Return arguments for a method of Keys, by what it takes; what has to be a tenant's id is one."""
-    values = {str: text, int: number, Key: Key("third#U#x", "B#000000000000007#y")}
+    values = {str: text, int: number, Key: Key("third#SLOT#x#z", "B#000000000000007#y")}
     kinds = {name: kind for name, kind in get_type_hints(method).items() if name != "return"}
     return ["third" if name == "tenant" else values[kind] for name, kind in kinds.items()]
 
