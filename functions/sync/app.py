@@ -34,7 +34,7 @@ from holdfast.partners.wire import (
 )
 from holdfast.platform import http
 from holdfast.platform.dynamodb import Store, connect
-from holdfast.platform.errors import SyncRunNotFound
+from holdfast.platform.errors import Fault, Malformed, SyncRunNotFound
 from holdfast.platform.fields import NextInQuery, OptionalKey
 from holdfast.platform.queues import SqsSyncQueue, messages_waiting
 from holdfast.platform.settings import SyncSettings, settings
@@ -43,6 +43,9 @@ from holdfast.reservations.idempotency import KeyedRequest, hash_of
 app = APIGatewayRestResolver(
     enable_validation=True, response_validation_error_http_code=500, json_body_deserializer=http.read_body
 )
+
+_NOTHING = ("", "null", "{}")
+"""Bodies that say nothing."""
 
 LimitInQuery = Annotated[int, Query(ge=1, le=100, description="How many at most.")]
 
@@ -76,6 +79,8 @@ def planner() -> Planner:
 )
 def run(days: DaysInQuery = 1, idempotency_key: OptionalKey = None) -> SyncStarted:
     """Have everything asked for anew, from today on, that was not answered in the last two minutes."""
+    if app.current_event.raw_event["body"].strip() not in _NOTHING:
+        raise Malformed(faults=[Fault("body", "This route has no body: days are said in the address.", "unexpected")])
     caller = http.caller_of(app)
     return shown_start(planner().run(caller.tenant, days, _products(), _keyed("sync", idempotency_key, [days])))
 

@@ -126,6 +126,19 @@ def test_days_are_1_to_30(api: Api, aws: Aws, days: str) -> None:
     assert api.get(f"{SYNC}/runs").json["items"] == []
 
 
+@pytest.mark.parametrize("body", [{"days": 30}, {"days": 300}, [30], "30", 30])
+def test_days_in_the_body_are_refused_and_not_passed_over(api: Api, aws: Aws, body: Any) -> None:
+    put_up(api, "14")
+    for query in ("", "?days=7"):
+        answer = api.post(f"{SYNC}{query}", body)
+        assert (answer.status, answer.code) == (400, "validation_failed")
+        assert answer.faults().keys() == {"body"}
+    assert sent(aws) == []
+    assert api.get(f"{SYNC}/runs").json["items"] == []
+    assert api.post(SYNC, text="{days").status == 400
+    assert api.post(SYNC, {}).status == 202, "a body that says nothing"
+
+
 @pytest.mark.parametrize("days", [1, 30])
 def test_the_fewest_and_the_most_days(api: Api, days: int) -> None:
     put_up(api, "14")
