@@ -25,7 +25,7 @@ from holdfast.platform.logs import logger
 from holdfast.platform.queues import SyncMessage
 from holdfast.platform.retries import Retries
 from holdfast.platform.secrets import SecretParameters
-from holdfast.platform.settings import SyncSettings, settings
+from holdfast.platform.settings import SyncFetcherSettings, SyncSettings, settings
 from holdfast.reservations.engine import Engine
 
 TIME_TO_ANSWER = 20_000
@@ -123,7 +123,7 @@ def _definitions() -> Mapping[str, Definition]:
 
 @cache
 def _secrets() -> SecretParameters:
-    return SecretParameters(settings(SyncSettings).secrets_prefix)
+    return SecretParameters(settings(SyncFetcherSettings).secrets_prefix)
 
 
 def _partner(name: str) -> tuple[Definition, Partner] | None:

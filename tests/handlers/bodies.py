@@ -147,5 +147,5 @@ def prepare(api: Api) -> None:
     assert api.post("/api/events", event).json["id"] == "1"
     assert api.post("/api/events/1/ticket-types", {"ticketType": "VIP", "price": 80, "numbered": True}).status == 201
     assert api.post("/api/v1/venues", _HALL).json["id"] == "1"
-    walk = {"id": "14", "name": "Island walk", "partner": "tours", "partner_product_id": "14", "weekdays": [1, 2, 3]}
+    walk = {"id": "14", "name": "Walk", "partner": "tours", "partner_product_id": api.tenant, "weekdays": [1, 2, 3]}
     assert api.post("/api/v1/experiences", walk).status == 201

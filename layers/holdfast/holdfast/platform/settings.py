@@ -249,8 +249,8 @@ class EventRecorderSettings(TableSettings, DeadLetterSettings):
     """The table, and where records go that cannot be read."""
 
 
-class PartnersSettings(SecretSettings):
-    """Partners by their names, as JSON (`holdfast.partners.registry` says of what), and where their keys are."""
+class PartnersSettings(Settings):
+    """Partners by their names, as JSON (`holdfast.partners.registry` says of what)."""
 
     partners: str = Field("{}", alias="PARTNERS")
 
