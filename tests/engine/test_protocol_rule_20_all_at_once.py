@@ -51,12 +51,17 @@ LEAST_OF_RATE = 28 / (60 / PACE.window * 1000 * LIMIT)
 
 @dataclass(frozen=True)
 class Scale:
-    """How fast the partner counts: 30 in so many seconds; and how long it is watched, in windows of the limiter."""
+    """How fast the partner counts: 30 in so many seconds; and how long it is watched, in windows of the limiter.
+
+    `forgiven` is how many requests may be missing because the machine stood still for longer than a grant is good: what
+    is a second at any pace is three grants at the short one.
+    """
 
     partners_window: int
     pace: Pace
     windows: int
     refill_seconds: float
+    forgiven: int
 
     @property
     def seconds(self) -> float:
@@ -66,11 +71,11 @@ class Scale:
     @property
     def least(self) -> float:
         """How many requests have to arrive in that time at least."""
-        return LEAST_OF_RATE * LIMIT * self.windows
+        return LEAST_OF_RATE * LIMIT * self.windows - self.forgiven
 
 
-SHORT = Scale(10, Pace(window=12_000, spacing=370), 3, 6)
-REAL = Scale(60, PACE, 4, 60)
+SHORT = Scale(10, Pace(window=12_000, spacing=370), windows=3, refill_seconds=6, forgiven=9)
+REAL = Scale(60, PACE, windows=4, refill_seconds=60, forgiven=0)
 
 
 @dataclass
