@@ -318,6 +318,8 @@ def test_a_closed_partner_is_sent_nothing_until_it_opens(desk: Desk) -> None:
     desk.closed[PARTNER] = desk.clock.now() + 10 * MINUTE
     assert desk.planner.refill(desk.products) == planning_refilled(planned=31, waiting=31)
     desk.clock.forward(9 * MINUTE)
+    assert desk.refill() == [], "nobody waits for a minute that it opens"
+    desk.clock.forward(MINUTE)
     assert len(desk.refill()) == 31
 
 

@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 
 from holdfast.partners import planning
 from holdfast.partners.control import Controls
-from holdfast.partners.limiter import Limiter
-from holdfast.partners.pairs import MINUTE, Horizon, Product
+from holdfast.partners.limiter import CLOSED_WAITED_FOR, Limiter
+from holdfast.partners.pairs import Horizon, Product
 from holdfast.partners.planning import Plan, Reach, Waiting
 from holdfast.partners.runs import MANUAL, ONBOARDING, Runs
 from holdfast.partners.sheets import PLANNED_AT_ONCE, Sheet, Sheets, message_of
@@ -243,7 +243,7 @@ class Planner:
         """Queue what a partner is to be asked for next, and count it."""
         now = self.clock.now()
         waiting = sum(len(line) for line in partner.lines.values())
-        if not waiting or self.closed_until(name) > now + MINUTE:
+        if not waiting or self.closed_until(name) > now + CLOSED_WAITED_FOR:
             return {"waiting": waiting}
         lines = {horizon: sorted(line) for horizon, line in partner.lines.items()}
         chosen: dict[tuple[str, str], list[Waiting]] = {}
