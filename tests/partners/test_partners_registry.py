@@ -26,7 +26,8 @@ ROOT = Path(__file__).parents[2]
 TOURS = {"adapter": "inventory", "base_url": "https://api.tours.example"}
 
 _KEY = re.compile(
-    r"""(?ix)  x?[_-]?api[_-]?key  ["'\])]*  \s* (?:[:=,]|=>) \s*  (?:\w+\()?  (?:b?["'])?  (?P<key>[a-z0-9_+/=-]{16,})"""
+    r"""(?ix)  x?[_-]?api[_-]?key  ["'\])]*  \s* (?:[:=,]|=>) \s*  (?:\w+\()?  (?:b?["'])?
+    (?P<key>[a-z0-9_+/=-]{16,})"""
 )
 """A value of 16 letters or more beside what a partner's key is called, in whatever language."""
 
