@@ -132,13 +132,13 @@ def _fetch(world: World) -> None:
 
 
 def _leave(line: Line, places: int) -> None:
-    """Have so many places left of a slot, past all rules, and nobody told of it yet."""
+    """Have a slot on sale with so many places left, past all rules, and nobody told of it yet."""
     slot = Keys(TENANT).slot(EXPERIENCE, DATE, line["slot_id"])
     boto3.client("dynamodb").update_item(
         TableName="table",
         Key={"pk": {"S": slot.pk}, "sk": {"S": slot.sk}},
-        UpdateExpression="SET available = :places",
-        ExpressionAttributeValues={":places": {"N": str(places)}},
+        UpdateExpression="SET available = :places, on_sale = :on_sale",
+        ExpressionAttributeValues={":places": {"N": str(places)}, ":on_sale": {"BOOL": True}},
     )
 
 
