@@ -233,14 +233,6 @@ def test_schedules_say_which_horizon_they_are_for(production: dict[str, Any]) ->
     }
 
 
-def test_how_many_requests_wait_at_once_is_a_parameter(resolved: Callable[..., Any]) -> None:
-    def at_once(**parameters: str) -> int:
-        mapping = of_type(resolved(**parameters), "AWS::Lambda::EventSourceMapping")["SyncFetcherFunctionSyncQueue"]
-        return int(mapping["ScalingConfig"]["MaximumConcurrency"])
-
-    assert (at_once(), at_once(SyncWorkers="8")) == (5, 8)
-
-
 # ---- Domain ----------------------------------------------------------------------------------------------------------
 
 
