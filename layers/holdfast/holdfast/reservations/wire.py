@@ -116,6 +116,8 @@ class SlotLineBody(BaseModel):
         max_length=20,
         description="How many of each pax type.",
         examples=[{"ADULT_12~99": 2}],
+        # pydantic says of keys which ones there may be, but not that there are no others.
+        json_schema_extra={"additionalProperties": False},
     )
 
 
