@@ -213,7 +213,7 @@ def test_what_a_booking_may_not_take_is_refused(client: httpx.Client, tour: Tour
     assert tour.remaining() == [5, 150, 3, 20]
     answered(hold(client, tour.line(adult=4, child=1)), 201)
     assert tour.remaining() == [0, 146, 2, 20]
-    assert answered(tour.dates(), 200)["dates"] == []
+    assert tour.day not in {each["date"] for each in answered(tour.dates(), 200)["dates"]}
 
 
 def test_fewer_places_than_are_held_stop_new_holds_and_cut_none(client: httpx.Client, tour: Tour) -> None:
@@ -325,9 +325,11 @@ def test_attempts_that_fail_are_counted_with_their_reasons(
 
     found = eventually(failures, lambda found: {(each["experience_id"], each["code"]) for each in found} >= expected)
     assert {(each["experience_id"], each["code"]) for each in found} == expected
-    assert {(each["slot_id"], each["code"]) for each in found if each["slot_id"]} == {("ab12", "slot_rejected")}
+    assert {each["code"] for each in found if each["slot_id"]} == {"slot_rejected"}
     assert all(each["reason"] for each in found)
-    run = run_of(client, manual["run_id"])
+    run = eventually(lambda: run_of(client, manual["run_id"]), lambda run: run["fetched"] == 2)
+    rejected = {each["slot_id"] for each in run["failures"] if each["code"] == "slot_rejected"}
+    assert rejected == {"ab12"}
     assert (manual["enqueued"], run["fetched"], run["changed"], run["waiting"]) == (5, 2, 2, 3), "what failed is wanted"
     assert sum(each["failed"] for each in runs_of(client)) >= 3
     left_alone = {each["experience_id"] for each in answered(client.get("/api/v1/sync/status"), 200)["held_back"]}

@@ -23,7 +23,7 @@ from tests.e2e.wire import in_hours, keyed
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
 SEED = 4711
-EXAMPLES = 25
+EXAMPLES = 15
 
 
 @pytest.mark.slow

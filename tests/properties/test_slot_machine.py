@@ -343,7 +343,7 @@ def test_rule_18_slots_are_what_the_partner_said_and_the_sums_stand(new_store: C
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         SlotMachine,
         settings=settings(
-            max_examples=explore or 50,
+            max_examples=explore or 25,
             stateful_step_count=30,
             derandomize=not explore,
             database=None,
