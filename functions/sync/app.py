@@ -66,8 +66,7 @@ def sync_store() -> Store:
 def planner() -> Planner:
     """Return this warm function's planner."""
     own = settings(SyncSettings)
-    zones = {name: definition.zone for name, definition in definitions(own.partners).items()}
-    return planner_of(sync_store(), SqsSyncQueue(own.sync_queue_url), zones)
+    return planner_of(sync_store(), SqsSyncQueue(own.sync_queue_url), definitions(own.partners))
 
 
 @app.post(

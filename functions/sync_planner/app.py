@@ -32,8 +32,7 @@ def store() -> Store:
 def planner() -> Planner:
     """Return this warm function's planner."""
     own = settings(SyncSettings)
-    zones = {name: definition.zone for name, definition in definitions(own.partners).items()}
-    return planner_of(connect(own.sync_table_name), SqsSyncQueue(own.sync_queue_url), zones)
+    return planner_of(connect(own.sync_table_name), SqsSyncQueue(own.sync_queue_url), definitions(own.partners))
 
 
 @_metrics.log_metrics

@@ -24,10 +24,7 @@ from holdfast.platform.clock import Clock, SystemClock
 from holdfast.platform.logs import logger
 from holdfast.platform.money import CURRENCIES, to_minor
 from holdfast.platform.secrets import SecretUnreadable
-
-SLOT_ID = r"^[A-Za-z0-9][A-Za-z0-9._~:-]{0,63}$"
-PAX_TYPE = r"^[A-Za-z0-9][A-Za-z0-9._~+-]{0,39}$"
-"""What stands in keys and in the names of allocations: neither `#` nor `/`."""
+from holdfast.platform.tables import PAX_TYPE, SLOT_ID
 
 MOST_SLOTS = 1_000
 """The slots of one product on one day; an answer with more is none."""

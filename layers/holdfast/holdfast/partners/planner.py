@@ -15,6 +15,7 @@ from holdfast.partners.control import Controls
 from holdfast.partners.limiter import CLOSED_WAITED_FOR, Limiter
 from holdfast.partners.pairs import Horizon, Product
 from holdfast.partners.planning import Plan, Reach, Waiting
+from holdfast.partners.registry import Definition
 from holdfast.partners.runs import MANUAL, ONBOARDING, Runs
 from holdfast.partners.sheets import PLANNED_AT_ONCE, Sheet, Sheets, message_of
 from holdfast.platform.clock import Clock, SystemClock
@@ -295,8 +296,8 @@ class Planner:
         return {name: planning.reach(zone, now) for name, zone in self.zones.items()}
 
 
-def planner_of(store: Store, queue: SyncQueue, zones: Mapping[str, ZoneInfo]) -> Planner:
-    """Return a planner over the synchronisation's table."""
+def planner_of(store: Store, queue: SyncQueue, partners: Mapping[str, Definition]) -> Planner:
+    """Return a planner over the synchronisation's table, for these partners."""
     clock, retries = SystemClock(), Retries()
 
     def closed_until(partner: str) -> int:
@@ -308,7 +309,7 @@ def planner_of(store: Store, queue: SyncQueue, zones: Mapping[str, ZoneInfo]) ->
         runs=Runs(store, clock, retries),
         controls=Controls(store, clock, retries),
         queue=queue,
-        zones=zones,
+        zones={name: definition.zone for name, definition in partners.items()},
         closed_until=closed_until,
         clock=clock,
         retries=retries,

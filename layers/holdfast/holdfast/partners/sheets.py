@@ -114,13 +114,8 @@ class Sheets:
 
     def of(self, tenant: str) -> dict[str, Sheet]:
         """Return all sheets of a tenant by their experiences' ids, each read consistently."""
-        found: dict[str, Sheet] = {}
-        after, more = None, True
-        while more:
-            page = self._store.query(Keys(tenant).sync_sheets(), limit=1_000, after=after)
-            found.update((sheet.experience_id, sheet) for sheet in map(read_sheet, page.items))
-            after, more = page.after, page.after is not None
-        return found
+        sheets = map(read_sheet, self._store.query_all(Keys(tenant).sync_sheets()))
+        return {sheet.experience_id: sheet for sheet in sheets}
 
     def get(self, tenant: str, experience_id: str) -> Sheet:
         """Return an experience's sheet, read consistently; an empty one where there is none yet."""

@@ -29,6 +29,8 @@ MAX_ACTIONS = 100
 MAX_BATCH_KEYS = 100
 """Keys in one batch read (AWS: BatchGetItem)."""
 
+_MOST_OF_A_PAGE = 1_000
+
 CONTENTION_CODES = frozenset(
     {
         "TransactionConflict",
@@ -189,6 +191,15 @@ class Store:
         if prefix:
             condition = condition & Path("sk").startswith(prefix)
         return self._page(condition, limit, after, only, ScanIndexForward=not newest_first)
+
+    def query_all(self, pk: str) -> list[RawItem]:
+        """Return all items of a partition, in the order of their sort keys; one request a megabyte, or a thousand."""
+        page = self.query(pk, limit=_MOST_OF_A_PAGE)
+        items = list(page.items)
+        while page.after is not None:
+            page = self.query(pk, limit=_MOST_OF_A_PAGE, after=page.after)
+            items += page.items
+        return items
 
     def query_between(self, pk: str, first: str, last: str, limit: int = 100, after: Key | None = None) -> Page:
         """Return up to `limit` items of a partition with sort keys from `first` to `last`, both included.

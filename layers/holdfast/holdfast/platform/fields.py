@@ -10,12 +10,11 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, St
 from pydantic_core import PydanticCustomError
 
 from holdfast.platform.page_tokens import PATTERN
+from holdfast.platform.tables import PAX_TYPE, SLOT_ID
 
 _ID = r"^[A-Za-z0-9_]{1,40}$"
 _USER = r"^[A-Za-z0-9][A-Za-z0-9._@+:|=-]{0,127}$"
 
-_SLOT = r"^[A-Za-z0-9][A-Za-z0-9._~:-]{0,63}$"
-_PAX_TYPE = r"^[A-Za-z0-9][A-Za-z0-9._~+-]{0,39}$"
 _DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 
 _LABEL = r"^[A-Za-z0-9]{1,8}$"
@@ -72,8 +71,8 @@ ExperienceId = _number_id("an experience")
 PartnerProductId = Annotated[
     StrictStr,
     BeforeValidator(_number_as_text),
-    Field(pattern=_SLOT, description="What the partner calls its product, as text or as a number.", examples=["15"]),
-    _text_or_number(_SLOT),
+    Field(pattern=SLOT_ID, description="What the partner calls its product, as text or as a number.", examples=["15"]),
+    _text_or_number(SLOT_ID),
 ]
 
 SeatLabel = Annotated[
@@ -99,11 +98,11 @@ TicketId = Annotated[
 ]
 
 SlotId = Annotated[
-    StrictStr, Field(pattern=_SLOT, description="A slot's id, as the partner calls it.", examples=["ab12"])
+    StrictStr, Field(pattern=SLOT_ID, description="A slot's id, as the partner calls it.", examples=["ab12"])
 ]
 
 PaxType = Annotated[
-    StrictStr, Field(pattern=_PAX_TYPE, description="A pax type, as the partner calls it.", examples=["ADULT_12~99"])
+    StrictStr, Field(pattern=PAX_TYPE, description="A pax type, as the partner calls it.", examples=["ADULT_12~99"])
 ]
 
 

@@ -62,6 +62,10 @@ OPERATOR_TENANT = "operator"
 What is one for all tenants, such as the limiter of a partner, is kept under it too.
 """
 
+SLOT_ID = r"^[A-Za-z0-9][A-Za-z0-9._~:-]{0,63}$"
+PAX_TYPE = r"^[A-Za-z0-9][A-Za-z0-9._~+-]{0,39}$"
+"""What a partner may call slots and pax types: their names stand in keys and in allocations, beside `/` and `#`."""
+
 _TENANT = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _USER_HASH = re.compile(r"[a-z2-7]{16}")
 _RESERVATION_ID = re.compile(r"r-([a-z2-7]{16})-([0-9a-f]{32})")

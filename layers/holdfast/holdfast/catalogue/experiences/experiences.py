@@ -15,7 +15,6 @@ from holdfast.reservations import creation
 from holdfast.reservations.engine import Engine
 from holdfast.reservations.idempotency import KeyedRequest
 
-_PAGE = 1_000
 _TAKEN = "This product of the partner is sold as another experience already."
 
 
@@ -101,13 +100,13 @@ def list_all(store: Store, tenant: str, limit: int, after: str | None) -> tuple[
 def all_of_all(store: Store) -> list[ExperienceItem]:
     """Return the experiences of all tenants."""
     sellers = Keys(OPERATOR_TENANT).experience_sellers()
-    tenants = [read(ExperienceSellerItem, raw).tenant_id for raw in _everything(store, sellers)]
+    tenants = [read(ExperienceSellerItem, raw).tenant_id for raw in store.query_all(sellers)]
     return [item for tenant in tenants for item in all_of(store, tenant)]
 
 
 def all_of(store: Store, tenant: str) -> list[ExperienceItem]:
     """Return all experiences of a tenant."""
-    return [read(ExperienceItem, raw) for raw in _everything(store, Keys(tenant).experiences())]
+    return [read(ExperienceItem, raw) for raw in store.query_all(Keys(tenant).experiences())]
 
 
 def facts_of(item: ExperienceItem) -> dict[str, Any]:
@@ -162,12 +161,3 @@ def _new(key: Key, experience: NewExperience, now: int) -> ExperienceItem:
         updated_at=now,
         changed_at=now,
     )
-
-
-def _everything(store: Store, partition: str) -> list[dict[str, Any]]:
-    page = store.query(partition, limit=_PAGE)
-    items = list(page.items)
-    while page.after is not None:
-        page = store.query(partition, limit=_PAGE, after=page.after)
-        items += page.items
-    return items

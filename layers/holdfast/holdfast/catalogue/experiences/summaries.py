@@ -33,9 +33,6 @@ from holdfast.platform.metrics import count
 from holdfast.platform.tables import Key, Keys, is_slot, key_of
 from holdfast.reservations.engine import Engine
 
-_MOST_SLOTS = 1_000
-"""What one page of a query may have; a day has no more slots than that."""
-
 _HEADER = "-"
 
 _SHORTAGE_KEPT = timedelta(days=3)
@@ -77,12 +74,7 @@ class DayOfSlot(NamedTuple):
 
 def read_day(store: Store, keys: Keys, experience_id: str, date: str) -> Day:
     """Return the day; one query, as long as it fits into a megabyte."""
-    partition = keys.slots(experience_id, date)
-    page = store.query(partition, limit=_MOST_SLOTS)
-    items = list(page.items)
-    while page.after is not None:
-        page = store.query(partition, limit=_MOST_SLOTS, after=page.after)
-        items += page.items
+    items = store.query_all(keys.slots(experience_id, date))
     header = next((read(SlotDayItem, raw) for raw in items if key_of(raw).sk == _HEADER), None)
     return Day(header, [read_slot(raw) for raw in items if key_of(raw).sk != _HEADER])
 
